@@ -1,0 +1,62 @@
+"""Score the trained folds, choose threshold and minimum area, write the model and the report."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from sgseg.config import load_params
+from sgseg.errors import exit_with_message
+from sgseg.evaluation.cross_validation import DataSet, bundle_spec, evaluate
+from sgseg.evaluation.operating import OperatingPoint
+from sgseg.evaluation.report import write_report
+from sgseg.inference.bundle import Segmenter, margin_px, write_spec
+from sgseg.tracking import dvc_md5, git_state, log_evaluation, write_evaluation
+
+DATASET, VALIDATED = Path("data/dataset"), Path("data/validated")
+ROLES = Path("data/split/roles.csv")
+MODEL, REPORT = Path("models/evaluated"), Path("reports/evaluation")
+
+
+def main() -> None:
+    params = load_params()
+    folds = params.split.folds
+    sources = [Path(f"models/folds/{fold}") for fold in folds]
+    MODEL.mkdir(parents=True, exist_ok=True)
+    members = [f"member_{fold}.onnx" for fold in folds]
+    for source, member in zip(sources, members, strict=True):
+        shutil.copyfile(source / "model.onnx", MODEL / member)
+    margin = margin_px(params.network.depth)
+    write_spec(MODEL, bundle_spec(params, members, OperatingPoint(0.5, 1), margin))
+
+    roles = pd.read_csv(ROLES, dtype=str, keep_default_na=False)
+    data = DataSet(DATASET, roles, folds)
+    digest, git = dvc_md5(DATASET), git_state()
+    commit = "" if git is None else git.commit + ("-dirty" if git.dirty else "")
+    with tempfile.TemporaryDirectory() as scratch:
+        evaluation, maps = evaluate(params, data, Segmenter.load(MODEL), Path(scratch))
+        metrics = write_report(
+            REPORT,
+            evaluation,
+            params,
+            data,
+            maps,
+            copies=json.loads((DATASET / "copies.json").read_text(encoding="utf-8")),
+            findings=json.loads((VALIDATED / "findings.json").read_text(encoding="utf-8")),
+            data_digest=digest,
+            commit=commit,
+        )
+    facts = {"data": digest, "commit": commit, "scores": metrics}
+    size = data.median_pixel_size_um
+    write_spec(
+        MODEL,
+        bundle_spec(params, members, evaluation.point, margin, facts, pixel_size_um=size),
+    )
+    write_evaluation(REPORT, sources)
+    log_evaluation(REPORT, MODEL)
+
+
+if __name__ == "__main__":
+    exit_with_message(main)

@@ -1,0 +1,56 @@
+"""Train one fold of the cross-validation: `python pipelines/train.py FOLD`."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from sgseg.config import load_params
+from sgseg.errors import InputError, Problem, exit_with_message
+
+DATASET = Path("data/dataset")
+SPLIT = Path("data/split")
+CODE = ["src/sgseg/nets", "src/sgseg/training", "src/sgseg/inference", "src/sgseg/scores.py"]
+
+
+def main() -> None:
+    if len(sys.argv) != 2 or not sys.argv[1].isdecimal():
+        raise InputError(Problem("train", "no fold given", "python pipelines/train.py FOLD"))
+    fold, params = int(sys.argv[1]), load_params()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+    from sgseg.tracking import DatasetInput, FoldIdentity, cross_validation, dvc_md5, live_fold
+    from sgseg.training.cross_validation import run_fold
+
+    identity = FoldIdentity(
+        cross_validation(
+            params,
+            datasets=[
+                DatasetInput(params.data.source, dvc_md5(DATASET), str(DATASET)),
+                DatasetInput("split", dvc_md5(SPLIT), str(SPLIT)),
+            ],
+            code=CODE,
+        ),
+        fold,
+    )
+    work, folder = Path("work/train"), Path(f"models/folds/{fold}")
+    checkpoint = work / identity.cv.key / f"fold_{fold}.npz"
+    for other in work.glob(f"*/fold_{fold}.npz"):
+        if other != checkpoint:
+            shutil.rmtree(other.parent, ignore_errors=True)
+    with live_fold(identity, folder) as live:
+        run_fold(
+            params,
+            fold,
+            dataset=DATASET,
+            roles=pd.read_csv(SPLIT / "roles.csv", dtype=str, keep_default_na=False),
+            folder=folder,
+            checkpoint=checkpoint,
+            on_epoch=live.epoch,
+        )
+
+
+if __name__ == "__main__":
+    exit_with_message(main)

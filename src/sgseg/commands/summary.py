@@ -1,0 +1,47 @@
+"""`sgseg summary`: the scores of the last evaluation, as a table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+SCORES = (
+    "object_f1",
+    "object_precision",
+    "object_recall",
+    "foreground_iou",
+    "foreground_dice",
+    "count_error",
+    "false_per_empty",
+)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `summary` to the commands."""
+    parser = subparsers.add_parser(
+        "summary",
+        help="show the scores of the last evaluation",
+        description="Show the scores of the last evaluation, and where its pictures are.",
+    )
+    parser.add_argument(
+        "--report", default="reports/evaluation", metavar="DIR", help="what `evaluate` wrote"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry out `sgseg summary`."""
+    from sgseg.evaluation.table import HEADLINE, as_text, score_rows  # noqa: PLC0415
+    from sgseg.tracking.evaluation import read_scores  # noqa: PLC0415
+
+    report = Path(arguments.report)
+    metrics = read_scores(report / "metrics.json")
+    table = as_text(score_rows(metrics, {name: HEADLINE[name] for name in SCORES}))
+    sys.stdout.write(
+        f"\n{table}\n\n"
+        f"report and pictures   {report / 'report.html'}\n"
+        "compare runs          .venv/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db\n"
+    )
+    return 0

@@ -1,0 +1,64 @@
+"""What is said to a user whose input cannot be used. Nothing here knows about images or files."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with one input: where, what was found, what was expected, what to do."""
+
+    where: str
+    what: str
+    expected: str = ""
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}"
+        if self.expected:
+            text += f"; expected {self.expected}"
+        if self.remedy:
+            text += f". {self.remedy}"
+        return text
+
+
+class InputError(Exception):
+    """Input that cannot be used. Carries every problem found, so that all are named in one go."""
+
+    def __init__(self, *problems: Problem, title: str = "") -> None:
+        self.problems = problems
+        self.title = title
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        lines = [f"  - {problem}" for problem in self.problems]
+        if len(self.problems) == 1 and not self.title:
+            return str(self.problems[0])
+        return "\n".join([self.title or f"{len(self.problems)} problems:", *lines])
+
+
+def exit_with_message(main: Callable[[], int | None]) -> None:
+    """Run a command; turn a user's mistake into a message and exit status 2, without a stack trace.
+
+    A full disk, a missing file or missing permission is the user's to mend as well; anything else
+    is a defect of sgseg and keeps its stack trace.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        sys.exit(main() or 0)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(f"error: {where}{error.strerror}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)

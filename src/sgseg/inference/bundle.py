@@ -1,0 +1,233 @@
+"""A trained model as files: networks as ONNX and `bundle.json`, which says how to use them.
+
+No Keras, no pickle: NumPy, scikit-image and ONNX Runtime are enough to load and run it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgseg.errors import InputError, Problem
+from sgseg.images.write import replacing
+from sgseg.inference.network import OnnxNetwork
+from sgseg.inference.preprocess import NORMALISATIONS, Preprocessing, resample
+from sgseg.inference.segment import to_labels
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class BundleSpec:
+    """The content of `bundle.json`.
+
+    Parameters
+    ----------
+    members
+        ONNX files beside it; their probabilities are averaged.
+    preprocessing
+        Settings of `Preprocessing`.
+    threshold, min_area_px
+        From probability to granules, see `to_labels`.
+    margin_px
+        How far the network sees, see `OnnxNetwork`.
+    pixel_size_um
+        Median pixel size of the training images; None where unknown.
+    facts
+        Where the model comes from: scores, data digest, git commit, parameters.
+    """
+
+    members: list[str]
+    preprocessing: dict[str, Any]
+    threshold: float
+    min_area_px: int
+    margin_px: int
+    pixel_size_um: float | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: Any, *, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_size_or_none(value: Any) -> bool:
+    return value is None or (_is_number(value) and value > 0)
+
+
+def _are_members(value: Any) -> bool:
+    # Names only: a bundle must not reach out of its folder.
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and all(isinstance(name, str) and name and Path(name).name == name for name in value)
+    )
+
+
+def _is_preprocessing(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() - {f.name for f in fields(Preprocessing)}:
+        return False
+    size = value.get("resize")
+    return (
+        value.get("normalise") in list(NORMALISATIONS)
+        and _is_size_or_none(value.get("target_pixel_size_um"))
+        and (
+            size is None
+            or (
+                isinstance(size, list)
+                and len(size) == 2
+                and all(_is_whole(n, least=1) for n in size)
+            )
+        )
+    )
+
+
+_RIGHT: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "members": (_are_members, "names of ONNX files beside it"),
+    "preprocessing": (_is_preprocessing, "settings that this version of sgseg knows"),
+    "threshold": (lambda value: _is_number(value) and 0 <= value <= 1, "a number in [0, 1]"),
+    "min_area_px": (lambda value: _is_whole(value, least=1), "a whole number, at least 1"),
+    "margin_px": (lambda value: _is_whole(value, least=0), "a whole number, at least 0"),
+    "pixel_size_um": (_is_size_or_none, "a number above 0, or null"),
+    "facts": (lambda value: isinstance(value, dict), "a mapping"),
+}
+
+
+def _problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
+    optional = {"pixel_size_um", "facts"}
+    for name in sorted(_RIGHT.keys() - content.keys() - optional):
+        yield Problem(f"{path}: {name}", "missing")
+    for name in sorted(content.keys() - _RIGHT.keys() - {"format"}):
+        yield Problem(f"{path}: {name}", "unknown key")
+    for name, (is_right, expected) in _RIGHT.items():
+        if name in content and not is_right(content[name]):
+            yield Problem(f"{path}: {name}", f"got {content[name]!r}", expected)
+
+
+def write_spec(folder: Path, spec: BundleSpec) -> None:
+    """Write `bundle.json`."""
+    text = json.dumps(asdict(spec), indent=2, ensure_ascii=False) + "\n"
+    with replacing(folder / "bundle.json") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_spec(folder: Path) -> BundleSpec:
+    """Read `bundle.json`; an `InputError` names all that is wrong with it."""
+    path = folder / "bundle.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            Problem(
+                str(folder),
+                "no model here (bundle.json is missing)",
+                "the folder of an evaluated model",
+                "Run `dvc repro` to make models/evaluated.",
+            )
+        ) from None
+    except ValueError as error:
+        raise InputError(Problem(str(path), f"unreadable: {error}")) from None
+    if not isinstance(content, dict) or "format" not in content:
+        raise InputError(Problem(str(path), "not the description of a model"))
+    if content["format"] != FORMAT:
+        found = f"format {content['format']!r}"
+        raise InputError(Problem(str(path), found, f"format {FORMAT}", "Update sgseg."))
+    problems = list(_problems(path, content))
+    if problems:
+        raise InputError(*problems)
+    return BundleSpec(**content)
+
+
+def spec_preprocessing(settings: dict[str, Any]) -> Preprocessing:
+    """`Preprocessing` from its JSON form."""
+    size = settings.get("resize")
+    return Preprocessing(
+        normalise=settings["normalise"],
+        target_pixel_size_um=settings.get("target_pixel_size_um"),
+        resize=None if size is None else (int(size[0]), int(size[1])),
+    )
+
+
+def margin_px(depth: int) -> int:
+    """How far a U-Net of this depth sees at most, a multiple of its stride 2^d.
+
+    Two 3 x 3 convolutions on each of d levels down, at the bottom and up again reach 6 * 2^d - 4
+    px; pooling and upsampling round to the stride, less than 2^d each.
+    """
+    return int(8 * 2**depth)
+
+
+class Segmenter:
+    """Raw pixels in, probabilities and granules out."""
+
+    def __init__(
+        self, spec: BundleSpec, networks: Sequence[OnnxNetwork], preprocessing: Preprocessing
+    ) -> None:
+        self.spec = spec
+        self._networks = networks
+        self._preprocessing = preprocessing
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Segmenter:
+        """Load a bundle. Raises `InputError` where the folder holds none."""
+        folder = Path(folder)
+        spec = read_spec(folder)
+        networks = [OnnxNetwork(folder / name, margin_px=spec.margin_px) for name in spec.members]
+        return cls(spec, networks, spec_preprocessing(spec.preprocessing))
+
+    def probabilities(
+        self,
+        pixels: NDArray[np.generic],
+        *,
+        pixel_size_um: float | None = None,
+        members: Sequence[int] | None = None,
+    ) -> NDArray[np.float32]:
+        """Probability of granule by each member, or by those given: (K, H, W) for pixels (H, W)."""
+        return np.stack(list(self._maps(pixels, pixel_size_um, members)))
+
+    def probability(
+        self,
+        pixels: NDArray[np.generic],
+        *,
+        pixel_size_um: float | None = None,
+        members: Sequence[int] | None = None,
+    ) -> NDArray[np.float32]:
+        """Mean over the members, or over those given: (H, W) in [0, 1]."""
+        # One map at a time: those of all members of a large image would not fit into memory.
+        maps = self._maps(pixels, pixel_size_um, members)
+        total, n = next(maps), 1
+        for found in maps:
+            total, n = total + found, n + 1
+        return total / np.float32(n)
+
+    def _maps(
+        self,
+        pixels: NDArray[np.generic],
+        pixel_size_um: float | None,
+        members: Sequence[int] | None,
+    ) -> Iterator[NDArray[np.float32]]:
+        image = self._preprocessing.prepare(pixels, pixel_size_um)
+        height, width = pixels.shape
+        for index in range(len(self._networks)) if members is None else members:
+            yield resample(self._networks[index](image), (height, width))
+
+    def segment(
+        self, pixels: NDArray[np.generic], *, pixel_size_um: float | None = None
+    ) -> NDArray[np.int32]:
+        """Label image (H, W) of the granules, 0 is background."""
+        return to_labels(
+            self.probability(pixels, pixel_size_um=pixel_size_um),
+            threshold=self.spec.threshold,
+            min_area_px=self.spec.min_area_px,
+        )

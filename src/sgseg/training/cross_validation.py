@@ -1,0 +1,198 @@
+"""One fold of a cross-validation, from the canonical data set to a folder with its network."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from sgseg.config import Params
+from sgseg.dataset.manifest import (
+    read_canonical_image,
+    read_canonical_labels,
+    read_manifest,
+)
+from sgseg.errors import InputError, Problem
+from sgseg.evaluation.pictures import Case, save_gallery, save_training_curves
+from sgseg.inference.network import OnnxNetwork
+from sgseg.inference.preprocess import Preprocessing
+from sgseg.scores import count_pixels
+from sgseg.training.augment import Augmentation
+from sgseg.training.batches import Example, Sampling
+from sgseg.training.fold import (
+    OnEpoch,
+    Recipe,
+    Trained,
+    predict,
+    stopping_labels,
+    train_fold,
+)
+
+log = logging.getLogger(__name__)
+EXPORT_TOLERANCE = 1e-4
+
+
+def preprocessing_of(params: Params) -> Preprocessing:
+    """The preprocessing that the parameters ask for."""
+    size = params.preprocess.resize
+    return Preprocessing(
+        normalise=params.preprocess.normalise,
+        target_pixel_size_um=params.preprocess.target_pixel_size_um,
+        resize=None if size is None else (size[0], size[1]),
+    )
+
+
+def recipe_of(params: Params) -> Recipe:
+    """The training recipe that the parameters ask for."""
+    train = params.train
+    return Recipe(
+        network=params.network.model_dump(),
+        sampling=Sampling(
+            patch_size=train.patch_size,
+            patches_per_image=train.patches_per_image,
+            batch_size=train.batch_size,
+            foreground_share=train.foreground_share,
+        ),
+        augmentation=Augmentation(**train.augment.model_dump()),
+        epochs=train.epochs,
+        loss=train.loss,
+        optimizer=train.optimizer,
+        learning_rate=train.learning_rate,
+        schedule=train.schedule,
+        monitor=train.monitor,
+        patience=train.patience,
+        object_iou=params.evaluate.object_iou,
+        seed=train.seed,
+    )
+
+
+def load_examples(
+    dataset: Path, image_ids: Iterable[str], preprocessing: Preprocessing
+) -> list[Example]:
+    """Prepared images of the canonical data set, in the order of `image_ids`."""
+    manifest = read_manifest(dataset)
+    sizes = dict(zip(manifest["image_id"], manifest["pixel_size_um"].astype(float), strict=True))
+    examples = []
+    for image_id in image_ids:
+        pixel_size_um = None if math.isnan(sizes[image_id]) else sizes[image_id]
+        examples.append(
+            Example(
+                image_id,
+                preprocessing.prepare(read_canonical_image(dataset, image_id), pixel_size_um),
+                preprocessing.prepare_labels(
+                    read_canonical_labels(dataset, image_id), pixel_size_um
+                ),
+            )
+        )
+    return examples
+
+
+def run_fold(
+    params: Params,
+    fold: int,
+    *,
+    dataset: Path,
+    roles: pd.DataFrame,
+    folder: Path,
+    checkpoint: Path,
+    on_epoch: OnEpoch | None = None,
+) -> Trained:
+    """Train a fold and write `model.keras`, `model.onnx`, `history.csv` and pictures into `folder`.
+
+    Parameters
+    ----------
+    dataset
+        Folder that `ingest` wrote.
+    roles
+        Table that `split` wrote.
+    checkpoint
+        See `train_fold`. Left in place, so that a kill before the result is recorded costs nothing.
+
+    Raises
+    ------
+    InputError
+        The split has no such fold.
+    """
+    column = f"role_{fold}"
+    if column not in roles:
+        raise InputError(
+            Problem(f"fold {fold}", "the split has no such fold", "a number of split.folds")
+        )
+    preprocessing = preprocessing_of(params)
+    train, validation = (
+        load_examples(dataset, roles.loc[roles[column] == role, "image_id"], preprocessing)
+        for role in ("train", "validation")
+    )
+    log.info("fold %d: %d images to train on, %d to stop by", fold, len(train), len(validation))
+    trained = train_fold(
+        train, validation, recipe_of(params), fold=fold, checkpoint=checkpoint, on_epoch=on_epoch
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_history(folder / "history.csv", trained.history)
+    _write_keras(folder / "model.keras", trained.model)
+    export_onnx(trained.model, folder / "model.onnx")
+    save_training_curves(folder / "curves.png", trained.history, trained.best_epoch)
+    save_gallery(folder / "gallery.png", _validation_cases(trained.model, validation))
+    return trained
+
+
+def export_onnx(model: keras.Model, path: Path) -> None:
+    """Write the network as ONNX and make sure that ONNX Runtime computes the same.
+
+    Raises
+    ------
+    RuntimeError
+        The two differ by more than 1e-4 somewhere; no file is left.
+    """
+    partial = path.with_name(f".{path.name}")
+    try:
+        model.export(str(partial), format="onnx", verbose=False)
+        network = OnnxNetwork(partial, margin_px=0)
+        rng = np.random.default_rng(0)
+        for shape in ((64, 64), (75, 102)):
+            image = rng.standard_normal(shape, dtype=np.float32)
+            difference = float(np.abs(network(image) - predict(model, image)).max())
+            if not difference <= EXPORT_TOLERANCE:
+                raise RuntimeError(
+                    f"{path}: ONNX Runtime differs from Keras by {difference:.2g} on {shape} px, "
+                    f"more than {EXPORT_TOLERANCE}"
+                )
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_keras(path: Path, model: keras.Model) -> None:
+    partial = path.with_name(f".{path.stem}.partial.keras")
+    model.save(partial)
+    partial.replace(path)
+
+
+def _write_history(path: Path, history: list[dict[str, float]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["epoch", *history[0]], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"epoch": epoch, **scores} for epoch, scores in enumerate(history, 1))
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(text.getvalue(), encoding="utf-8")
+    partial.replace(path)
+
+
+def _validation_cases(model: keras.Model, validation: list[Example]) -> list[Case]:
+    """The best, the median and the worst validation image."""
+    cases = []
+    for example in validation:
+        found = stopping_labels(predict(model, example.image))
+        iou = count_pixels(example.mask, found > 0).iou
+        title = f"{example.image_id}: IoU {iou:.2f}"
+        cases.append((iou, Case(title, example.image, example.labels, found)))
+    cases.sort(key=lambda pair: pair[0], reverse=True)
+    chosen = sorted({0, len(cases) // 2, len(cases) - 1})
+    return [cases[index][1] for index in chosen]

@@ -1,0 +1,259 @@
+"""Training of one network. Knows nothing of files of images, of DVC or of MLflow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from sgseg.errors import InputError, Problem
+from sgseg.inference.segment import to_labels
+from sgseg.nets import build_network
+from sgseg.nets.losses import LOSSES
+from sgseg.nets.metrics import PixelScores
+from sgseg.nets.optimizers import build_optimizer, build_schedule
+from sgseg.scores import ObjectCounts, count_objects
+from sgseg.training.augment import Augmentation
+from sgseg.training.batches import Example, Sampling, batches, steps_per_epoch
+from sgseg.training.checkpoint import Progress, load_progress, save_progress
+from sgseg.training.reproducible import make_reproducible
+
+log = logging.getLogger(__name__)
+Scores = dict[str, float]
+OnEpoch = Callable[[int, Scores], None]
+
+# Only for stopping: those in use are chosen later, on out-of-fold predictions.
+STOPPING_THRESHOLD = 0.5
+STOPPING_MIN_AREA_PX = 8
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is built and trained; see `params.yaml` for each value's meaning."""
+
+    network: dict[str, Any]
+    sampling: Sampling
+    augmentation: Augmentation
+    epochs: int
+    loss: str
+    optimizer: str
+    learning_rate: float
+    schedule: str
+    monitor: str
+    patience: int
+    object_iou: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with its best weights, not compiled, and the scores of every epoch.
+
+    `best_epoch` is the number of the best one, from 1.
+    """
+
+    model: keras.Model
+    history: list[Scores]
+    best_epoch: int
+
+
+def train_fold(
+    train: list[Example],
+    validation: list[Example],
+    recipe: Recipe,
+    *,
+    fold: int,
+    checkpoint: Path,
+    on_epoch: OnEpoch | None = None,
+) -> Trained:
+    """Train one network and keep the weights of its best validation epoch.
+
+    Parameters
+    ----------
+    train, validation
+        Images with truth. Validation decides when to stop and which weights to keep; it must share
+        no group with `train`, nor with the images on which the result will be scored.
+    fold
+        Number of the fold; with the recipe's seed it determines everything random.
+    checkpoint
+        File for the state after each epoch. Where it exists, training goes on from it, so it must
+        be of the same images and recipe. It is left in place: remove it once the result is safe.
+    on_epoch
+        Called after each epoch with its number, from 1, and its scores, as soon as that epoch can
+        no longer be lost; on a resumed training also for the epochs before.
+
+    Raises
+    ------
+    InputError
+        There is nothing to train on or to stop by, or the loss ceases to be a number.
+    """
+    _check_not_empty(fold, train, validation)
+    make_reproducible(recipe.seed, fold)
+    model = build_network(**recipe.network)
+    steps = steps_per_epoch(len(train), recipe.sampling) * recipe.epochs
+    schedule = build_schedule(recipe.schedule, peak=recipe.learning_rate, steps=steps)
+    optimizer = build_optimizer(recipe.optimizer, learning_rate=schedule)
+    optimizer.build(model.trainable_variables)
+    # XLA was slower here on every network tried on two cores, and compiles for ten seconds.
+    model.compile(optimizer, LOSSES[recipe.loss], metrics=[PixelScores()], jit_compile=False)
+
+    progress = _resume(model, checkpoint)
+    if on_epoch is not None:
+        for epoch, scores in enumerate(progress.history, start=1):
+            on_epoch(epoch, scores)
+    with tqdm(
+        total=recipe.epochs,
+        initial=progress.epoch,
+        desc=f"fold {fold}",
+        unit="epoch",
+        mininterval=5,
+    ) as bar:
+        while progress.epoch < recipe.epochs and not _is_out_of_patience(progress, recipe):
+            scores = _one_epoch(model, train, recipe, fold=fold, epoch=progress.epoch)
+            for name, value in score_examples(model, validation, recipe).items():
+                scores[f"val_{name}"] = value
+            _record(progress, model, scores, recipe.monitor)
+            save_progress(checkpoint, progress)
+            if on_epoch is not None:
+                on_epoch(progress.epoch, scores)
+            bar.set_postfix_str(_summary(scores), refresh=False)
+            bar.update()
+    # Not compiled: a saved network needs neither loss nor the optimizer's state, twice its size.
+    best = build_network(**recipe.network)
+    _assign(best.variables, progress.best)
+    return Trained(best, progress.history, progress.best_epoch + 1)
+
+
+def _check_not_empty(fold: int, train: list[Example], validation: list[Example]) -> None:
+    problems = [
+        Problem(f"fold {fold}", f"no image to {purpose}", "at least one", "Import more images.")
+        for purpose, examples in (("train on", train), ("stop by", validation))
+        if not examples
+    ]
+    if problems:
+        raise InputError(*problems)
+
+
+def _resume(model: keras.Model, checkpoint: Path) -> Progress:
+    progress = load_progress(checkpoint)
+    if progress is None:
+        return Progress()
+    if not (
+        _fit(model.variables, progress.model)
+        and _fit(model.optimizer.variables, progress.optimizer)
+    ):
+        log.warning("%s: of another network; training starts from the beginning", checkpoint)
+        return Progress()
+    log.info("going on after epoch %d from %s", progress.epoch, checkpoint)
+    _assign(model.variables, progress.model)
+    _assign(model.optimizer.variables, progress.optimizer)
+    return progress
+
+
+def _fit(variables: list[Any], values: list[NDArray[Any]]) -> bool:
+    return [tuple(variable.shape) for variable in variables] == [value.shape for value in values]
+
+
+def _assign(variables: list[Any], values: list[NDArray[Any]]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _values(variables: list[Any]) -> list[NDArray[Any]]:
+    # A copy: some backends hand out a view of memory that the next step overwrites.
+    return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def _one_epoch(
+    model: keras.Model, train: list[Example], recipe: Recipe, *, fold: int, epoch: int
+) -> Scores:
+    """Train on every batch of an epoch; scores over all of it, learning rate at its end."""
+    model.reset_metrics()
+    result: dict[str, Any] = {}
+    for images, masks in batches(
+        train,
+        sampling=recipe.sampling,
+        augmentation=recipe.augmentation,
+        seed=(recipe.seed, fold),
+        epoch=epoch,
+    ):
+        result = model.train_on_batch(images, masks, return_dict=True)
+    scores = {name: float(value) for name, value in result.items()}
+    if not np.isfinite(scores["loss"]):
+        raise InputError(
+            Problem(
+                f"fold {fold}, epoch {epoch + 1}",
+                f"the loss became {scores['loss']}",
+                "a number",
+                "Lower train.learning_rate, or use train.schedule: one_cycle.",
+            )
+        )
+    scores["learning_rate"] = float(ops.convert_to_numpy(model.optimizer.learning_rate))
+    return scores
+
+
+def predict(model: keras.Model, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probability of granule (h, w) in a prepared image (h, w)."""
+    return np.asarray(model.predict_on_batch(image[None, ..., None]))[0, ..., 0]
+
+
+def stopping_labels(probability: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Granules (h, w) in a probability (h, w), as counted to decide when to stop."""
+    return to_labels(probability, threshold=STOPPING_THRESHOLD, min_area_px=STOPPING_MIN_AREA_PX)
+
+
+def score_examples(model: keras.Model, examples: list[Example], recipe: Recipe) -> Scores:
+    """Loss, pixel scores and object scores on whole images, at the threshold used for stopping."""
+    loss, pixels, objects = [], PixelScores(), ObjectCounts(0, 0, 0, 0.0)
+    for example in examples:
+        probability = predict(model, example.image)
+        pixels.update_state(example.mask, probability)
+        truth, predicted = example.mask[None, ..., None], probability[None, ..., None]
+        loss.append(float(ops.mean(LOSSES[recipe.loss](truth, predicted))))
+        found = stopping_labels(probability)
+        objects += count_objects(example.labels, found, iou=recipe.object_iou)
+    return {
+        "loss": float(np.mean(loss)),
+        **{name: float(value) for name, value in pixels.result().items()},
+        "object_precision": objects.precision,
+        "object_recall": objects.recall,
+        "object_f1": objects.f1,
+    }
+
+
+def _record(progress: Progress, model: keras.Model, scores: Scores, monitor: str) -> None:
+    progress.history.append(scores)
+    progress.model = _values(model.variables)
+    progress.optimizer = _values(model.optimizer.variables)
+    if progress.best_epoch < 0 or _is_better(
+        scores, progress.history[progress.best_epoch], monitor
+    ):
+        progress.best_epoch = progress.epoch
+        progress.best = progress.model
+    progress.epoch += 1
+
+
+def _is_better(scores: Scores, best: Scores, monitor: str) -> bool:
+    """Few validation granules make the F1 take few values: of equal ones the lower loss wins."""
+    if monitor == "val_loss":
+        return scores["val_loss"] < best["val_loss"]
+    return (scores[monitor], -scores["val_loss"]) > (best[monitor], -best["val_loss"])
+
+
+def _is_out_of_patience(progress: Progress, recipe: Recipe) -> bool:
+    return progress.epoch - 1 - progress.best_epoch >= recipe.patience
+
+
+def _summary(scores: Scores) -> str:
+    return (
+        f"loss {scores['loss']:.3f}, val loss {scores['val_loss']:.3f}, "
+        f"val object F1 {scores['val_object_f1']:.3f}"
+    )
