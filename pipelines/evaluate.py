@@ -28,7 +28,7 @@ def main() -> None:
     members = [f"member_{fold}.onnx" for fold in folds]
     for source, member in zip(sources, members, strict=True):
         shutil.copyfile(source / "model.onnx", MODEL / member)
-    margin = margin_px(params.network.depth)
+    margin = margin_px(params.network.depth, params.network.normalisation)
     write_spec(MODEL, bundle_spec(params, members, OperatingPoint(0.5, 1), margin))
 
     roles = pd.read_csv(ROLES, dtype=str, keep_default_na=False)

@@ -12,7 +12,15 @@ from sgseg.errors import InputError, Problem, exit_with_message
 
 DATASET = Path("data/dataset")
 SPLIT = Path("data/split")
-CODE = ["src/sgseg/nets", "src/sgseg/training", "src/sgseg/inference", "src/sgseg/scores.py"]
+CODE = [  # what shapes the weights: a fold in progress starts anew when any of it changes
+    "src/sgseg/dataset/manifest.py",
+    "src/sgseg/inference/network.py",
+    "src/sgseg/inference/preprocess.py",
+    "src/sgseg/inference/segment.py",
+    "src/sgseg/nets",
+    "src/sgseg/scores.py",
+    "src/sgseg/training",
+]
 
 
 def main() -> None:

@@ -59,6 +59,7 @@ class Simulate(Section):
 
 class Ingest(Section):
     copy_correlation: Annotated[float, Field(gt=0.5, le=1)]
+    near_correlation: Annotated[float, Field(gt=0.5, le=1)]
 
 
 class Validate(Section):

@@ -26,9 +26,10 @@ def run(arguments: argparse.Namespace) -> int:
     from sgseg.tracking.store import without_password  # noqa: PLC0415
 
     done = track(arguments.root, say=lambda restored: _print(str(restored)))
-    if not done:
+    if done:
+        _print(f"The store is {without_password(tracking_uri(arguments.root))}")
+    else:
         _print("No run to track: neither models/folds nor reports/evaluation has one.")
-    _print(f"The store is {without_password(tracking_uri(arguments.root))}")
     return 0
 
 

@@ -260,7 +260,7 @@ def bundle_spec(
     params: Params,
     members: list[str],
     point: OperatingPoint,
-    margin_px: int,
+    margin_px: int | None,
     facts: dict[str, Any] | None = None,
     *,
     pixel_size_um: float | None = None,

@@ -48,7 +48,7 @@ class BundleSpec:
     preprocessing: dict[str, Any]
     threshold: float
     min_area_px: int
-    margin_px: int
+    margin_px: int | None
     pixel_size_um: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
@@ -98,7 +98,10 @@ _RIGHT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "preprocessing": (_is_preprocessing, "settings that this version of sgseg knows"),
     "threshold": (lambda value: _is_number(value) and 0 <= value <= 1, "a number in [0, 1]"),
     "min_area_px": (lambda value: _is_whole(value, least=1), "a whole number, at least 1"),
-    "margin_px": (lambda value: _is_whole(value, least=0), "a whole number, at least 0"),
+    "margin_px": (
+        lambda value: value is None or _is_whole(value, least=0),
+        "a whole number, at least 0, or null",
+    ),
     "pixel_size_um": (_is_size_or_none, "a number above 0, or null"),
     "facts": (lambda value: isinstance(value, dict), "a mapping"),
 }
@@ -159,13 +162,14 @@ def spec_preprocessing(settings: dict[str, Any]) -> Preprocessing:
     )
 
 
-def margin_px(depth: int) -> int:
+def margin_px(depth: int, normalisation: str) -> int | None:
     """How far a U-Net of this depth sees at most, a multiple of its stride 2^d.
 
     Two 3 x 3 convolutions on each of d levels down, at the bottom and up again reach 6 * 2^d - 4
-    px; pooling and upsampling round to the stride, less than 2^d each.
+    px; pooling and upsampling round to the stride, less than 2^d each. None for "group", which
+    normalises by the mean over the whole image.
     """
-    return int(8 * 2**depth)
+    return None if normalisation == "group" else int(8 * 2**depth)
 
 
 class Segmenter:
@@ -183,7 +187,15 @@ class Segmenter:
         """Load a bundle. Raises `InputError` where the folder holds none."""
         folder = Path(folder)
         spec = read_spec(folder)
-        networks = [OnnxNetwork(folder / name, margin_px=spec.margin_px) for name in spec.members]
+        networks: list[OnnxNetwork] = []
+        problems: list[Problem] = []
+        for name in spec.members:
+            try:
+                networks.append(OnnxNetwork(folder / name, margin_px=spec.margin_px))
+            except InputError as error:
+                problems += error.problems
+        if problems:
+            raise InputError(*problems)
         return cls(spec, networks, spec_preprocessing(spec.preprocessing))
 
     def probabilities(

@@ -24,12 +24,13 @@ class OnnxNetwork:
     margin_px
         How far the network sees. Images larger than a tile are run in tiles that overlap by this
         much on every side; a multiple of the network's stride keeps the pooling grid where it was,
-        so that a tiled image equals the whole one.
+        so that a tiled image equals the whole one. None for a network that sees the whole image:
+        it is never run in tiles, and needs memory for all of it.
     threads
         Cores to use; 0 for all.
     """
 
-    def __init__(self, path: Path, *, margin_px: int, threads: int = 0) -> None:
+    def __init__(self, path: Path, *, margin_px: int | None, threads: int = 0) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -60,14 +61,15 @@ class OnnxNetwork:
     def __call__(self, image: FloatImage) -> FloatImage:
         """Normalised image (h, w) -> probability of granule (h, w) in [0, 1]."""
         height, width = image.shape
-        if max(height, width) <= CORE_PX + 2 * self._margin:
+        margin = self._margin
+        if margin is None or max(height, width) <= CORE_PX + 2 * margin:
             return self._run(image)
         result = np.empty_like(image)
         for top in range(0, height, CORE_PX):
             for left in range(0, width, CORE_PX):
                 bottom, right = min(top + CORE_PX, height), min(left + CORE_PX, width)
-                y, x = max(0, top - self._margin), max(0, left - self._margin)
-                tile = image[y : bottom + self._margin, x : right + self._margin]
+                y, x = max(0, top - margin), max(0, left - margin)
+                tile = image[y : bottom + margin, x : right + margin]
                 inner = self._run(tile)[top - y : bottom - y, left - x : right - x]
                 result[top:bottom, left:right] = inner
         return result

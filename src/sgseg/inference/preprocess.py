@@ -14,9 +14,9 @@ from scipy.ndimage import convolve
 from skimage.transform import resize
 
 from sgseg.errors import InputError, Problem
-from sgseg.images.planes import MAX_PIXELS
 
 FloatImage = NDArray[np.float32]
+MAX_INPUT_PX = 2**29  # 2 GB as float32
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Preprocessing:
             return shape
         scale = pixel_size_um / self.target_pixel_size_um
         height, width = max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
-        if height * width > MAX_PIXELS:
+        if height * width > MAX_INPUT_PX:
             raise InputError(
                 Problem(
                     f"pixel size {pixel_size_um:g} um",
                     f"at {self.target_pixel_size_um:g} um the image would be {height} x {width} px",
-                    f"at most {MAX_PIXELS} px",
+                    f"at most {MAX_INPUT_PX} px",
                     "Correct the pixel size (--pixel-size-um).",
                 )
             )

@@ -26,7 +26,8 @@ def to_labels(
     label image (H, W), 0 is background, labels 1..n without gaps
     """
     labels, n = label(probability > threshold, structure=np.ones((3, 3)))
-    areas = np.bincount(labels.ravel(), minlength=n + 1)
+    # Counting takes 8 bytes for each pixel: of a large image few are granule.
+    areas = np.bincount(labels[labels > 0], minlength=n + 1)
     keep = areas >= min_area_px
     keep[0] = False
     names = np.zeros(n + 1, dtype=np.int32)

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import layers
 
+NORMALISATIONS = ("none", "batch", "group")
+
 
 @keras.saving.register_keras_serializable(package="sgseg")
 class CropLike(layers.Layer):  # type: ignore[misc]
@@ -60,6 +62,11 @@ def build_unet(
         (N, H, W, channels) normalised image -> (N, H, W, 1) probability of granule, float32 in
         [0, 1].
     """
+
+    if normalisation not in NORMALISATIONS:
+        raise ValueError(
+            f"normalisation must be one of {NORMALISATIONS}. Received: {normalisation!r}"
+        )
 
     def block(x: Any, filters: int, name: str) -> Any:
         for step in "ab":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import logging
 import os
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 Arrays = list[NDArray[Any]]
+
+GROUPS = ("model", "optimizer", "best")
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass
@@ -34,23 +38,30 @@ class Progress:
 
 
 def save_progress(path: Path, progress: Progress) -> None:
-    """Write under a temporary name, then rename: a kill leaves the state before or after."""
+    """Write under a temporary name, then rename: a kill leaves the state before or after.
+
+    The file is a `.npz` archive and the SHA-256 of its bytes. The archive's own checksums cover the
+    arrays, but not their names: one flipped bit could lose an array without a word.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {
-        f"{group}_{index:04d}": value
-        for group in ("model", "optimizer", "best")
-        for index, value in enumerate(getattr(progress, group))
-    }
     facts = {
         "epoch": progress.epoch,
         "history": progress.history,
         "best_epoch": progress.best_epoch,
     }
+    arrays = {
+        f"{group}_{index:04d}": value
+        for group in GROUPS
+        for index, value in enumerate(getattr(progress, group))
+    }
+    archive = io.BytesIO()
+    np.savez(archive, facts=np.array(json.dumps(facts)), **arrays)
     # One name, so that what kills leave behind does not pile up.
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:
-            np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
+            file.write(archive.getbuffer())
+            file.write(hashlib.sha256(archive.getbuffer()).digest())
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -59,26 +70,18 @@ def save_progress(path: Path, progress: Progress) -> None:
 
 
 def load_progress(path: Path) -> Progress | None:
-    """The saved state; None where there is none or it is unreadable (training then starts anew)."""
+    """The saved state; None where there is none or it is damaged (training then starts anew)."""
     if not path.exists():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            facts = json.loads(str(file["facts"]))
-            model, optimizer, best = (
-                [file[name] for name in sorted(file.files) if name.startswith(f"{group}_")]
-                for group in ("model", "optimizer", "best")
-            )
-            return Progress(
-                epoch=facts["epoch"],
-                history=facts["history"],
-                best_epoch=facts["best_epoch"],
-                model=model,
-                optimizer=optimizer,
-                best=best,
-            )
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        log.warning(
-            "%s: unreadable checkpoint (%s); training starts from the beginning", path, error
-        )
+    content = path.read_bytes()
+    archive, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    if hashlib.sha256(archive).digest() != digest:
+        log.warning("%s: damaged checkpoint; training starts from the beginning", path)
         return None
+    with np.load(io.BytesIO(archive), allow_pickle=False) as file:
+        facts: dict[str, Any] = json.loads(str(file["facts"]))
+        arrays: dict[str, Any] = {
+            group: [file[name] for name in sorted(file.files) if name.startswith(f"{group}_")]
+            for group in GROUPS
+        }
+    return Progress(**facts, **arrays)

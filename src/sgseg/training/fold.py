@@ -103,7 +103,8 @@ def train_fold(
     optimizer = build_optimizer(recipe.optimizer, learning_rate=schedule)
     optimizer.build(model.trainable_variables)
     # XLA was slower here on every network tried on two cores, and compiles for ten seconds.
-    model.compile(optimizer, LOSSES[recipe.loss], metrics=[PixelScores()], jit_compile=False)
+    pixels = PixelScores()
+    model.compile(optimizer, LOSSES[recipe.loss], metrics=[pixels], jit_compile=False)
 
     progress = _resume(model, checkpoint)
     if on_epoch is not None:
@@ -117,7 +118,7 @@ def train_fold(
         mininterval=5,
     ) as bar:
         while progress.epoch < recipe.epochs and not _is_out_of_patience(progress, recipe):
-            scores = _one_epoch(model, train, recipe, fold=fold, epoch=progress.epoch)
+            scores = _one_epoch(model, pixels, train, recipe, fold=fold, epoch=progress.epoch)
             for name, value in score_examples(model, validation, recipe).items():
                 scores[f"val_{name}"] = value
             _record(progress, model, scores, recipe.monitor)
@@ -173,11 +174,17 @@ def _values(variables: list[Any]) -> list[NDArray[Any]]:
 
 
 def _one_epoch(
-    model: keras.Model, train: list[Example], recipe: Recipe, *, fold: int, epoch: int
+    model: keras.Model,
+    pixels: PixelScores,
+    train: list[Example],
+    recipe: Recipe,
+    *,
+    fold: int,
+    epoch: int,
 ) -> Scores:
     """Train on every batch of an epoch; scores over all of it, learning rate at its end."""
-    model.reset_metrics()
-    result: dict[str, Any] = {}
+    # Keras forgets its metrics at each `train_on_batch`: they would be those of the last one.
+    counts, loss, n_images = np.zeros(pixels.counts.shape, np.int64), 0.0, 0
     for images, masks in batches(
         train,
         sampling=recipe.sampling,
@@ -186,7 +193,11 @@ def _one_epoch(
         epoch=epoch,
     ):
         result = model.train_on_batch(images, masks, return_dict=True)
-    scores = {name: float(value) for name, value in result.items()}
+        counts += ops.convert_to_numpy(pixels.counts)
+        loss += float(result["loss"]) * len(images)
+        n_images += len(images)
+    pixels.counts.assign(counts)
+    scores = {"loss": loss / n_images} | _floats(pixels.result())
     if not np.isfinite(scores["loss"]):
         raise InputError(
             Problem(
@@ -222,11 +233,15 @@ def score_examples(model: keras.Model, examples: list[Example], recipe: Recipe) 
         objects += count_objects(example.labels, found, iou=recipe.object_iou)
     return {
         "loss": float(np.mean(loss)),
-        **{name: float(value) for name, value in pixels.result().items()},
+        **_floats(pixels.result()),
         "object_precision": objects.precision,
         "object_recall": objects.recall,
         "object_f1": objects.f1,
     }
+
+
+def _floats(scores: dict[str, Any]) -> Scores:
+    return {name: float(value) for name, value in scores.items()}
 
 
 def _record(progress: Progress, model: keras.Model, scores: Scores, monitor: str) -> None:

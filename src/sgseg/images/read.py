@@ -1,0 +1,265 @@
+"""One image file to one channel: which channel, which projection, how many bits, what pixel size.
+
+Every refusal names the file, what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgseg.errors import InputError, Problem
+from sgseg.images import colour, raster, tiff
+from sgseg.images.calibration import square
+from sgseg.images.files import IMAGE_SUFFIXES, find_images
+from sgseg.images.planes import MAX_PIXELS, Layout, Opened, Pixels, check_size, first_bytes
+from sgseg.images.values import bit_depth_of, plain_type, refuse_unusable_type
+
+Projection = Literal["max", "mean", "sum", "min", "median"]
+# Largest and smallest keep the depth of the camera; the others need fractions or more range.
+PROJECTIONS: dict[str, Callable[[Pixels], Pixels]] = {
+    "max": lambda stack: stack.max(axis=0),
+    "mean": lambda stack: stack.mean(axis=0, dtype=np.float64).astype(np.float32),
+    "sum": lambda stack: stack.sum(axis=0, dtype=np.float64).astype(np.float32),
+    "min": lambda stack: stack.min(axis=0),
+    "median": lambda stack: np.median(stack.astype(np.float64), axis=0).astype(np.float32),
+}
+
+
+@dataclass(frozen=True)
+class Image:
+    """One channel of one image.
+
+    Parameters
+    ----------
+    pixels : (H, W) uint8, uint16 or float32
+        As stored in the file, finite.
+    bit_depth : int
+        Bits the camera or file used; 32 for float.
+    pixel_size_um : float or None
+        Side of a pixel in um, None where unknown.
+    channel : str
+        How the one channel was made: "gray", "green of RGB", "channel 1 (G3BP1), max of 5 slices".
+    """
+
+    pixels: NDArray[Any]
+    bit_depth: int
+    pixel_size_um: float | None
+    channel: str
+
+
+def read_image(
+    path: str | Path,
+    *,
+    channel: int | str | None = None,
+    projection: str | None = None,
+    bit_depth: int | None = None,
+    pixel_size_um: float | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Image:
+    """Read one image file as one channel.
+
+    Parameters
+    ----------
+    path : PNG, JPEG, BMP, TIFF, ImageJ TIFF or OME-TIFF
+        What counts is the content, not the ending.
+    channel : int or str, optional
+        Counted from 0, or its name in the file (upper and lower case are the same); red, green or
+        blue of a picture in colour. Needed where an image has several channels or shows several
+        dyes.
+    projection : {"max", "mean", "sum", "min", "median"}, optional
+        How a Z-stack becomes one image; needed where there is one, ignored where there is none.
+    bit_depth : int, optional
+        Bits of the camera, such as 12 where 12 bits are stored in 16. Otherwise as OME-XML says
+        (`SignificantBits`), otherwise those of the file: never guessed from the brightest pixel.
+    pixel_size_um : float, optional
+        Side of a pixel in um, in place of what the file says.
+    max_pixels : int
+        More than this is refused before it is decoded.
+
+    Returns
+    -------
+    Image
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, of another format, too large, or not one unambiguous channel.
+
+    Notes
+    -----
+    Pixels are taken as stored: no orientation tag, gamma or palette of a TIFF changes them. Signed
+    and 32-bit integers are read where every value fits 16 bits without a sign, 64-bit float as
+    32-bit. Transparency is accepted only where nothing is transparent.
+    """
+    path = Path(path)
+    if projection is not None and projection not in PROJECTIONS:
+        known = ", ".join(PROJECTIONS)
+        raise InputError(Problem(f"projection {projection!r}", "unknown", f"one of {known}"))
+    with open_file(path, max_pixels=max_pixels) as file:
+        opened, chosen = _choose(file, channel, projection)
+        layout = opened.layout
+        several = 1 if chosen is not None or layout.colour else layout.channels
+        check_size(path, layout, planes=several * layout.slices, max_pixels=max_pixels)
+        planes = opened.load(chosen)
+        refuse_unusable_type(opened, planes)
+        if layout.alpha and chosen is None:
+            planes = _without_alpha(opened, planes)
+        flat = planes[:, 0]
+        if layout.slices > 1 and projection is not None:
+            flat = np.stack([PROJECTIONS[projection](stack) for stack in planes])
+        pixels, made = _one_channel(opened, flat, chosen)
+        if layout.slices > 1:
+            made += f", {projection} of {layout.slices} slices"
+        pixels = plain_type(opened, pixels)
+        depth = bit_depth_of(opened, pixels, bit_depth)
+        size = pixel_size_um if pixel_size_um is not None else _pixel_size(opened)
+    return Image(np.ascontiguousarray(pixels), depth, size, made)
+
+
+@contextmanager
+def open_file(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Opened]:
+    """Open an image or mask file by its content; only its header is read, and its size checked."""
+    start = first_bytes(path)
+    if start.startswith(tiff.SIGNATURES):
+        with tiff.open_tiff(path, max_pixels) as opened:
+            yield opened
+        return
+    for signature, kind in raster.SIGNATURES.items():
+        if start.startswith(signature):
+            with raster.open_raster(path, kind, max_pixels) as opened:
+                yield opened
+            return
+    raise InputError(
+        Problem(
+            str(path),
+            "no image: its content is none of the known formats",
+            "PNG, JPEG, TIFF, OME-TIFF or BMP",
+            "Save it as one of them; a changed file ending does not convert a file.",
+        )
+    )
+
+
+def _choose(
+    opened: Opened, channel: int | str | None, projection: str | None
+) -> tuple[Opened, int | None]:
+    """The channel to load, None for all; refuses where the choice would be a guess."""
+    layout = opened.layout
+    if layout.unknown_axis and layout.channels == 1 and channel is not None and projection is None:
+        # The user says that the pages are channels.
+        opened = _pages_as_channels(opened)
+        layout = opened.layout
+    chosen = None if channel is None else _find_channel(opened, channel)
+    if chosen is None and layout.channels > 1 and not layout.colour:
+        raise opened.refuse(
+            f"{layout.channels} channels ({_listed(layout)})",
+            "one channel, or to be told which",
+            "Give the channel's number or name (--channel).",
+        )
+    if layout.slices > 1 and projection is None:
+        names = ", ".join(PROJECTIONS)
+        if layout.unknown_axis:
+            raise opened.refuse(
+                f"{layout.slices} pages, and nothing says what they are",
+                "one image",
+                f"If they are slices, give --projection ({names}); if channels, --channel with the "
+                "number, counted from 0; if time points, save each to its own file.",
+            )
+        raise opened.refuse(
+            f"a Z-stack of {layout.slices} slices",
+            "one plane, or to be told how to make one",
+            f"Give --projection: {names}.",
+        )
+    return opened, chosen
+
+
+def _pages_as_channels(opened: Opened) -> Opened:
+    old = opened.layout
+    layout = Layout(
+        old.format,
+        old.height,
+        old.width,
+        old.dtype,
+        channels=old.slices,
+        names=("",) * old.slices,
+        significant_bits=old.significant_bits,
+        pixel_size=old.pixel_size,
+    )
+
+    def load(channel: int | None) -> Pixels:
+        planes = opened.load(None).swapaxes(0, 1)
+        return planes if channel is None else planes[channel : channel + 1]
+
+    return Opened(opened.path, layout, load)
+
+
+def _find_channel(opened: Opened, channel: int | str) -> int:
+    layout = opened.layout
+    if isinstance(channel, int):
+        if 0 <= channel < layout.channels:
+            return channel
+    else:
+        names = [name.strip().casefold() for name in layout.names]
+        if names.count(channel.strip().casefold()) == 1:
+            return names.index(channel.strip().casefold())
+    raise opened.refuse(f"no channel {channel!r}", f"one of: {_listed(layout)}")
+
+
+def _listed(layout: Layout) -> str:
+    return ", ".join(f"{i}: {name}" if name else str(i) for i, name in enumerate(layout.names))
+
+
+def _without_alpha(opened: Opened, planes: Pixels) -> Pixels:
+    alpha = planes[-1]
+    opaque = 1 if alpha.dtype.kind in "fb" else np.iinfo(alpha.dtype).max
+    if (alpha != opaque).any():
+        raise opened.refuse(
+            "partly transparent", "an opaque image", "Save it without transparency."
+        )
+    return planes[:-1]
+
+
+def _one_channel(opened: Opened, pixels: Pixels, chosen: int | None) -> tuple[Pixels, str]:
+    """One of (C, H, W), and how it was made."""
+    layout = opened.layout
+    if chosen is not None:
+        if layout.channels == 1:
+            return pixels[0], "gray"
+        name = layout.names[chosen]
+        if layout.colour:
+            return pixels[0], f"{name} of RGB"
+        return pixels[0], f"channel {chosen} ({name})" if name else f"channel {chosen}"
+    if not layout.colour:
+        return pixels[0], "gray"
+    if (pixels == pixels[0]).all():
+        return pixels[0], "gray, stored as RGB"
+    dye, alone = colour.dye_channel(pixels)
+    if not alone:
+        raise opened.refuse(
+            "more than one dye in a colour picture (or a scale bar or false colours)",
+            "one dye",
+            "Give --channel red, green or blue, or export the raw gray image.",
+        )
+    return pixels[dye], f"{colour.NAMES[dye]} of RGB"
+
+
+def _pixel_size(opened: Opened) -> float | None:
+    size = opened.layout.pixel_size
+    if size is None:
+        return None
+    if not square(size):
+        raise opened.refuse(
+            f"pixels of {size[0]:.4g} x {size[1]:.4g} um",
+            "square pixels",
+            "Resample it, or give --pixel-size-um if the file is wrong.",
+        )
+    return float(np.mean(size))
+
+
+__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "PROJECTIONS", "Image", "find_images", "read_image"]

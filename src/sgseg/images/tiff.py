@@ -1,0 +1,191 @@
+"""TIFF, ImageJ TIFF and OME-TIFF: their axes in one order, and the planes asked for."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tifffile import EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage, TiffPageSeries
+
+from sgseg.errors import InputError, Problem
+from sgseg.images import colour
+from sgseg.images.planes import DAMAGED, Layout, Opened, Pixels, check_size, decoding
+from sgseg.images.tiff_metadata import (
+    channel_names,
+    ome_xml,
+    pixel_size,
+    significant_bits,
+    spans_files,
+)
+
+SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_COLOUR = {PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR}
+# Palette: the index is the measured value, the palette only its display (an ImageJ lookup table).
+# White-is-zero: likewise, ImageJ's inverted lookup table changes the display, not the values.
+_PLAIN = {PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.PALETTE}
+_ALPHA = {EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA}
+_UNKNOWN = "IQ"
+
+
+@contextmanager
+def open_tiff(path: Path, max_pixels: int) -> Iterator[Opened]:
+    """Open a TIFF; only the headers are read until `load` is called."""
+    # What tifffile logs about a damaged file, with stack traces, is said by InputError here.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
+    with decoding(path, "TIFF"):
+        # Other files that an OME-TIFF names are never opened.
+        tif = TiffFile(path, _multifile=False)
+    with tif:
+        with decoding(path, "TIFF"):
+            page = tif.pages.first
+            first = Layout("TIFF", page.imagelength, page.imagewidth, np.dtype(np.uint8))
+            check_size(path, first, planes=1, max_pixels=max_pixels)
+            stack = _Stack(path, tif)
+            opened = Opened(path, stack.layout(), stack.load)
+        yield opened
+
+
+class _Stack:
+    """The one image of a TIFF file, its axes in the order channel, slice, row, column."""
+
+    def __init__(self, path: Path, tif: TiffFile) -> None:
+        self.path, self.tif = path, tif
+        self.ome = ome_xml(tif)
+        self.series = self._only_series()
+        self.keyframe: TiffPage = self.series.keyframe
+        pairs = zip(self.series.axes, self.series.shape, strict=True)
+        long = [(axis, size) for axis, size in pairs if size > 1 or axis in "YX"]
+        self.axes = [axis for axis, _ in long]
+        self.sizes = dict(long)
+        self.unknown = next((axis for axis in self.axes if axis in _UNKNOWN), None)
+        self._check_axes()
+
+    def _refuse(self, what: str, expected: str = "", remedy: str = "") -> InputError:
+        return InputError(Problem(str(self.path), what, expected, remedy))
+
+    def _only_series(self) -> TiffPageSeries:
+        if spans_files(self.ome):
+            raise self._refuse(
+                "OME-TIFF whose planes lie in several files",
+                "one file per image",
+                "Save it as one OME-TIFF, or as plain TIFF.",
+            )
+        series = self.tif.series
+        if len(series) != 1:
+            sizes = [" x ".join(map(str, item.shape)) for item in series[:4]]
+            what = f"{len(series)} images of different kinds in one file ({', '.join(sizes)})"
+            raise self._refuse(what, "one image", "Save each image to its own file.")
+        return series[0]
+
+    def _check_axes(self) -> None:
+        sizes, photometric = self.sizes, self.keyframe.photometric
+        if photometric not in _COLOUR | _PLAIN:
+            name = getattr(photometric, "name", str(photometric))
+            raise self._refuse(f"colour model {name}", "gray or RGB", "Convert it to RGB.")
+        if sizes.get("T", 1) > 1:
+            remedy = "Save the time points that you want to use each to its own file."
+            raise self._refuse(f"a time series of {sizes['T']} images", "one image", remedy)
+        shape = ", ".join(
+            f"{a}={n}" for a, n in zip(self.series.axes, self.series.shape, strict=True)
+        )
+        strange = set(sizes) - set("CZYXS" + _UNKNOWN) or not {"Y", "X"} <= set(sizes)
+        twice = len(sizes) != len(self.axes) or set(_UNKNOWN) <= set(sizes)
+        if strange or twice or (self.unknown and "Z" in sizes):
+            raise self._refuse(
+                f"axes that cannot be told apart ({shape})",
+                "channels (C), slices (Z), rows (Y) and columns (X)",
+                "Save it from Fiji as a hyperstack with channels and slices.",
+            )
+        if "C" in sizes and "S" in sizes:
+            raise self._refuse(
+                f"{sizes['C']} channels of {sizes['S']} colours each",
+                "channels in gray, or one picture in colour",
+                "Save the channels in gray.",
+            )
+
+    def layout(self) -> Layout:
+        sizes = self.sizes
+        samples = sizes.get("S", 1)
+        extra = self.keyframe.extrasamples or () if samples > 1 else ()
+        alpha = sum(sample in _ALPHA for sample in extra)
+        channels = sizes.get("C", 1) * samples - alpha
+        # tifffile's default for an array of (3, H, W) is "RGB in three separate planes", which in
+        # more than 8 bits is hardly ever a colour picture but three channels or slices.
+        separate = self.keyframe.planarconfig == PLANARCONFIG.SEPARATE and self.series.dtype != "u1"
+        three = samples - alpha == len(colour.NAMES) and not separate
+        in_colour = three and self.keyframe.photometric in _COLOUR
+        return Layout(
+            "TIFF",
+            sizes["Y"],
+            sizes["X"],
+            np.dtype(self.series.dtype),
+            channels=channels,
+            slices=sizes.get("Z", 1) * sizes.get(self.unknown or "", 1),
+            colour=in_colour,
+            alpha=alpha > 0,
+            names=colour.NAMES if in_colour else channel_names(self.ome, channels),
+            significant_bits=significant_bits(self.ome),
+            pixel_size=pixel_size(self.tif, self.keyframe, self.ome),
+            unknown_axis=self.unknown is not None,
+        )
+
+    def load(self, channel: int | None) -> Pixels:
+        """Planes (channels, slices, H, W), transparency last; only `channel` if it is given."""
+        with decoding(self.path, "TIFF"):
+            pixels, axes = self._read(channel)
+            pixels = pixels.reshape(
+                [size for size, axis in zip(pixels.shape, axes, strict=True) if axis in self.sizes]
+            )
+            axes = ["Z" if axis == self.unknown else axis for axis in axes if axis in self.sizes]
+            for axis in "CSZ":
+                if axis not in axes:
+                    pixels, axes = pixels[None], [axis, *axes]
+            pixels = pixels.transpose([axes.index(axis) for axis in "CSZYX"])
+            planes: Pixels = pixels.reshape(-1, *pixels.shape[2:])
+        if channel is not None and "C" not in self.sizes:
+            return planes[channel : channel + 1]
+        return planes
+
+    def _read(self, channel: int | None) -> tuple[Any, list[str]]:
+        """The series as it lies in the file; of its axis `C` only `channel` is decoded."""
+        shape, axes = self.series.shape, list(self.series.axes)
+        dtype, offset = np.dtype(self.series.dtype), self.series.dataoffset
+        only: list[slice] = []
+        if channel is not None and "C" in self.sizes:
+            only = [slice(None)] * axes.index("C") + [slice(channel, channel + 1)]
+        if offset is not None:
+            self._check_segment(offset, math.prod(shape) * dtype.itemsize)
+            stored_type = dtype.newbyteorder("<" if self.tif.byteorder == "<" else ">")
+            stored: Pixels = np.memmap(self.path, stored_type, "r", offset, tuple(shape))
+            return np.array(stored[tuple(only)], dtype=dtype), axes
+        pages = list(self.series.pages)
+        page_shape = self.keyframe.shape
+        leading = shape[: len(shape) - len(page_shape)]
+        if math.prod(leading) != len(pages) or shape[len(leading) :] != page_shape:
+            raise self._refuse("pages that differ from what the header says", remedy=DAMAGED)
+        grid = np.arange(len(pages)).reshape(leading)
+        by_page = len(only) <= len(leading)
+        if by_page:
+            grid = grid[tuple(only)]
+        planes = [self._decode(pages[index]) for index in grid.ravel()]
+        pixels = np.stack(planes).reshape(*grid.shape, *page_shape)
+        return (pixels if by_page else pixels[tuple(only)]), axes
+
+    def _decode(self, page: Any) -> Pixels:
+        if page is None:
+            raise self._refuse("a plane is missing", remedy=DAMAGED)
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            self._check_segment(offset, count)
+        return np.asarray(page.asarray(maxworkers=1))
+
+    def _check_segment(self, offset: int, count: int) -> None:
+        # tifffile fills what is missing with zeros, which would pass for a dark part of the image.
+        size = self.tif.filehandle.size
+        if offset <= 0 or count <= 0 or offset + count > size:
+            what = f"truncated: pixels end at byte {offset + count}, the file at {size}"
+            raise self._refuse(what, remedy=DAMAGED)

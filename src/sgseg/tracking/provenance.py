@@ -1,0 +1,201 @@
+"""Where a run comes from: git, DVC, and digests of parameters, data and code."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sgseg.config import Params
+from sgseg.tracking.identity import CrossValidation, DatasetInput
+
+SHAPING = ("preprocess", "network", "train")
+"""Sections of params.yaml on which the models depend, given the data."""
+UPSTREAM = ("data", "ingest", "validate", "split")
+"""Sections that shape the data: they are logged, and enter a key through the digest of the data."""
+
+
+@dataclass(frozen=True)
+class GitState:
+    """The commit that is checked out, and whether a tracked file differs from it."""
+
+    commit: str
+    branch: str
+    dirty: bool
+
+
+def git_state(root: str | Path = ".") -> GitState | None:
+    """State of the git repository around `root`; None without git, repository or commit.
+
+    dvc.lock does not make the state dirty: `dvc repro` rewrites it while the stages run.
+    """
+    commit = _git(root, "rev-parse", "HEAD")
+    changes = _git(
+        root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)dvc.lock"
+    )
+    if commit is None or changes is None:
+        return None
+    branch = _git(root, "symbolic-ref", "--short", "--quiet", "HEAD")
+    return GitState(commit, branch or "", bool(changes))
+
+
+def provenance_tags(root: str | Path = ".", *, stage: str | None = None) -> dict[str, str]:
+    """Tags that say where a run comes from, in MLflow's own names where it has them.
+
+    Parameters
+    ----------
+    root
+        The project's root.
+    stage
+        Name of the DVC stage; by default what DVC says in DVC_STAGE.
+    """
+    state = git_state(root)
+    tags = {
+        "mlflow.user": _user(),
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": Path(sys.argv[0]).name,
+        "sgseg.dvc_stage": stage if stage is not None else os.environ.get("DVC_STAGE", ""),
+        "sgseg.dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
+    }
+    if state is not None:
+        tags["mlflow.source.git.commit"] = state.commit
+        tags["mlflow.source.git.branch"] = state.branch
+        tags["mlflow.source.git.dirty"] = str(state.dirty).lower()
+    return {name: value for name, value in tags.items() if value}
+
+
+def cross_validation(
+    params: Params,
+    *,
+    datasets: Sequence[DatasetInput],
+    code: Iterable[str | Path],
+    root: str | Path = ".",
+) -> CrossValidation:
+    """The identity of the cross-validation that these parameters, data and code make.
+
+    Parameters
+    ----------
+    params
+        All parameters. Those of `SHAPING` enter the key and are logged, those of `UPSTREAM` are
+        logged.
+    datasets
+        What the folds read; their digests enter the key.
+    code
+        Files and folders of Python source that shape the models, relative to `root`.
+    """
+    content = params.model_dump(by_alias=True, mode="json")
+    params_digest = digest({name: content[name] for name in SHAPING})
+    code_md5 = code_digest(code, root)
+    key = digest([params_digest, code_md5, sorted([item.name, item.digest] for item in datasets)])
+    tags = provenance_tags(root, stage="")
+    tags |= {"sgseg.params_digest": params_digest, "sgseg.code_digest": code_md5}
+    network, train = params.network, params.train
+    return CrossValidation(
+        key=key,
+        name=f"cv {network.architecture}-{train.loss}-{train.optimizer} {key[:7]}",
+        experiment=params.tracking.experiment,
+        params=flat({name: content[name] for name in (*UPSTREAM, *SHAPING)}),
+        tags=tags,
+        datasets=tuple(datasets),
+    )
+
+
+def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested parameters with dotted names; values written as in JSON, text without quotes."""
+    result: dict[str, str] = {}
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            result |= flat(value, f"{prefix}{name}.")
+        else:
+            result[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value)
+    return result
+
+
+def digest(content: Any) -> str:
+    """MD5 of a value that JSON can hold, whatever the order of its keys."""
+    return hashlib.md5(
+        json.dumps(content, sort_keys=True).encode(), usedforsecurity=False
+    ).hexdigest()
+
+
+def code_digest(paths: Iterable[str | Path], root: str | Path = ".") -> str:
+    """MD5 over the Python source below these files and folders, with their names."""
+    root = Path(root)
+    files: set[Path] = set()
+    for path in (root / item for item in paths):
+        files |= set(path.rglob("*.py")) if path.is_dir() else {path}
+    return digest([[file.relative_to(root).as_posix(), file_md5(file)] for file in sorted(files)])
+
+
+def file_md5(path: Path) -> str:
+    """MD5 of a file's bytes, as DVC computes it."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def dvc_md5(path: str | Path, root: str | Path = ".") -> str:
+    """The md5 by which DVC knows a file or folder, relative to `root`.
+
+    Read from dvc.lock or the .dvc file beside it; computed the way DVC does where neither knows
+    it. A folder's ends in `.dir`.
+    """
+    root, name = Path(root), Path(path).as_posix()
+    for base, outs in _tracked(root, name):
+        for out in outs:
+            if (base / str(out.get("path"))).as_posix() == name and out.get("md5"):
+                return str(out["md5"])
+    target = root / name
+    if target.is_file():
+        return file_md5(target)
+    entries = [
+        {"md5": file_md5(file), "relpath": file.relative_to(target).as_posix()}
+        for file in target.rglob("*")
+        if file.is_file()
+    ]
+    return digest(sorted(entries, key=lambda entry: entry["relpath"])) + ".dir"
+
+
+def _tracked(root: Path, name: str) -> Iterable[tuple[Path, list[dict[str, Any]]]]:
+    """Outputs that DVC has on record, with the folder to which their paths are relative."""
+    beside = Path(f"{name}.dvc")
+    if (root / beside).is_file():
+        yield beside.parent, _load_yaml(root / beside).get("outs") or []
+    if (root / "dvc.lock").is_file():
+        stages = _load_yaml(root / "dvc.lock").get("stages") or {}
+        for stage in stages.values():
+            yield Path(), stage.get("outs") or []
+
+
+def _load_yaml(path: Path) -> dict[str, Any]:
+    loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _git(root: str | Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""

@@ -1,0 +1,111 @@
+"""`sgseg predict` as it is typed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tifffile
+from examples import draw_field
+
+from sgseg.cli import parser
+from sgseg.errors import InputError
+from sgseg.images.read import PROJECTIONS
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run() -> Run:
+    def run_command(*arguments: object) -> int:
+        parsed = parser().parse_args(["predict", *map(str, arguments)])
+        return int(parsed.run(parsed))
+
+    return run_command
+
+
+def test_predict(
+    run: Run,
+    make_bundle: Callable[..., Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    tifffile.imwrite(tmp_path / "a.tif", draw_field([(10, 10)])[0])
+    out = tmp_path / "out"
+    assert run(tmp_path / "a.tif", "--model", make_bundle(), "--out", out, "--overlay") == 0
+    assert tifffile.imread(out / "a_mask.tif").max() == 1
+    assert sorted(path.name for path in out.iterdir()) == [
+        "a_mask.tif",
+        "a_overlay.png",
+        "fields.csv",
+    ]
+    assert "1 of 1 images segmented" in caplog.text
+
+
+def test_a_bad_file_fails_after_the_good_ones(
+    run: Run, make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    tifffile.imwrite(images / "good.tif", draw_field([])[0])
+    (images / "bad 1.tif").write_bytes(b"")
+    (images / "bad 2.png").write_bytes(b"GIF89a")
+    out = tmp_path / "out"
+    with pytest.raises(InputError) as caught:
+        run(images, "--model", make_bundle(), "--out", out)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "2 of 3 images could not be segmented:"
+    assert lines[1].startswith(f"  - {images / 'bad 1.tif'}: ")
+    assert lines[2].startswith(f"  - {images / 'bad 2.png'}: ")
+    assert (out / "good_mask.tif").exists()
+
+
+def test_a_folder_that_is_no_model(run: Run, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", draw_field([])[0])
+    with pytest.raises(InputError, match="no model here"):
+        run(tmp_path / "a.tif", "--model", tmp_path, "--out", tmp_path / "out")
+
+
+def test_a_channel_by_number_or_name(
+    run: Run, make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    pixels = draw_field([(10, 10)])[0]
+    names = {"axes": "CYX", "Channel": {"Name": ["empty", "7"]}}
+    stack = [draw_field([])[0], pixels]
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata=names)
+    bundle = make_bundle()
+    for channel, granules in (("1", 1), ("0", 0), ("empty", 0)):
+        run(tmp_path / "a.ome.tif", "--model", bundle, "--out", tmp_path, "--channel", channel)
+        assert tifffile.imread(tmp_path / "a_mask.tif").max() == granules
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--pixel-size-um", "0"],
+        ["--pixel-size-um", "-0.1"],
+        ["--pixel-size-um", "nan"],
+        ["--pixel-size-um", "inf"],
+        ["--pixel-size-um", "small"],
+        ["--projection", "maximum"],
+    ],
+)
+def test_a_wrong_option_is_explained(
+    wrong: list[str], run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run("a.tif", "--out", "out", *wrong)
+    assert stop.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {wrong[0]}" in last
+    assert wrong[1] in last
+
+
+def test_every_projection_can_be_asked_for() -> None:
+    # They are written out in the command so that `--help` need not import what reads images.
+    for name in PROJECTIONS:
+        arguments = ["predict", "a.tif", "--out", "out", "--projection", name]
+        assert parser().parse_args(arguments).projection == name

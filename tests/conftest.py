@@ -1,0 +1,47 @@
+"""What tests of several packages share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from examples import write_pointwise_network
+from hypothesis import settings
+
+from sgseg.inference.bundle import BundleSpec, write_spec
+
+# A busy machine is no defect, and a failure must be one that the next run shows again.
+settings.register_profile("sgseg", deadline=None, derandomize=True)
+settings.load_profile("sgseg")
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a bundle of networks that call bright what is bright.
+
+    On `background`-normalised images, where cytoplasm is 1, what exceeds `middle` is granule.
+    """
+
+    def make(*middles: float, **changes: object) -> Path:
+        folder = tmp_path / "bundle"
+        folder.mkdir(exist_ok=True)
+        members = []
+        for number, middle in enumerate(middles or (2.0,)):
+            members.append(f"member_{number}.onnx")
+            write_pointwise_network(folder / members[-1], middle=middle)
+        content = {
+            "members": members,
+            "preprocessing": {
+                "normalise": "background",
+                "target_pixel_size_um": None,
+                "resize": None,
+            },
+            "threshold": 0.5,
+            "min_area_px": 4,
+            "margin_px": 16,
+        }
+        write_spec(folder, BundleSpec(**(content | changes)))
+        return folder
+
+    return make

@@ -1,0 +1,156 @@
+"""A tiled image equals the whole one, whatever its height and width."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from examples import write_pointwise_network
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from sgseg.errors import InputError
+from sgseg.inference import network
+from sgseg.inference.bundle import margin_px
+from sgseg.inference.network import OnnxNetwork
+
+Unets = dict[tuple[int, str], Path]
+CORE_PX = 32
+SIZES = [
+    (32, 32),
+    (33, 150),
+    (97, 64),
+    (131, 203),
+    (200, 40),
+    (1, 170),
+    (170, 1),
+    (255, 31),
+    (129, 128),
+]
+
+
+def margin_of(kind: tuple[int, str]) -> int:
+    margin = margin_px(*kind)
+    assert margin is not None
+    return margin
+
+
+def image(height: int, width: int) -> NDArray[np.float32]:
+    """Noise with bright spots: something to see everywhere, up to the borders."""
+    rng = np.random.default_rng([height, width])
+    pixels = rng.standard_normal((height, width), dtype=np.float32)
+    pixels[:: max(1, height // 5), :: max(1, width // 7)] += 8
+    return pixels
+
+
+@pytest.mark.parametrize("kind", [(1, "none"), (3, "batch")])
+@pytest.mark.parametrize("size", SIZES)
+def test_tiled_equals_whole(
+    kind: tuple[int, str], size: tuple[int, int], unets: Unets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = OnnxNetwork(unets[kind], margin_px=margin_of(kind), threads=1)
+    pixels = image(*size)
+    whole = net(pixels)  # no larger than CORE_PX = 1024: in one piece
+    monkeypatch.setattr(network, "CORE_PX", CORE_PX)
+    tiled = net(pixels)
+    assert whole.shape == tiled.shape == size
+    assert np.abs(tiled - whole).max() < 1e-5
+    assert float(np.ptp(whole)) > 1e-3  # or else anything would equal it
+
+
+def test_images_are_really_tiled(unets: Unets, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+    net = OnnxNetwork(unets[1, "none"], margin_px=16, threads=1)
+    run = net._run
+    monkeypatch.setattr(net, "_run", lambda tile: seen.append(tile.shape) or run(tile))
+    monkeypatch.setattr(network, "CORE_PX", CORE_PX)
+    net(image(64, 64))
+    assert seen == [(64, 64)]  # 32 + 2 x 16: a tile with its margins
+    seen.clear()
+    net(image(70, 64))
+    # Rows 0-32, 32-64, 64-70, each with up to 16 more on either side; columns 0-32 and 32-64.
+    assert seen == [(48, 48), (48, 48), (54, 48), (54, 48), (22, 48), (22, 48)]
+
+
+def test_a_margin_below_what_the_network_sees_would_show(
+    unets: Unets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The control: 8 px are the stride of depth 3, and far less than the 6 x 8 - 4 = 44 px it sees.
+    net = OnnxNetwork(unets[3, "batch"], margin_px=8, threads=1)
+    pixels = image(131, 203)
+    whole = net(pixels)
+    monkeypatch.setattr(network, "CORE_PX", CORE_PX)
+    assert np.abs(net(pixels) - whole).max() > 1e-5
+
+
+@pytest.mark.parametrize("kind", [(1, "none"), (3, "batch")])
+def test_how_far_the_network_sees(kind: tuple[int, str], unets: Unets) -> None:
+    # Change one pixel: nothing beyond the margin may notice.
+    net = OnnxNetwork(unets[kind], margin_px=margin_of(kind), threads=1)
+    pixels = image(190, 190)
+    before = net(pixels)
+    reach = 0
+    for place in ((95, 95), (88, 88), (87, 89)):
+        changed = pixels.copy()
+        changed[place] += 100
+        noticed = np.argwhere(np.abs(net(changed) - before) > 0)
+        reach = max(reach, int(np.abs(noticed - place).max()))
+    assert 6 * 2 ** kind[0] - 4 - 2 ** kind[0] <= reach < margin_of(kind)
+
+
+def test_a_network_that_sees_everything_is_never_tiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Group normalisation takes its mean over all it is shown: tiles would differ from the whole.
+    assert margin_px(3, "group") is None
+    write_pointwise_network(tmp_path / "a.onnx")
+    net = OnnxNetwork(tmp_path / "a.onnx", margin_px=None)
+    seen: list[tuple[int, ...]] = []
+    run = net._run
+    monkeypatch.setattr(net, "_run", lambda tile: seen.append(tile.shape) or run(tile))
+    monkeypatch.setattr(network, "CORE_PX", 8)
+    net(image(30, 50))
+    assert seen == [(30, 50)]
+
+
+def test_a_transposed_view_is_not_taken_for_its_original(unets: Unets) -> None:
+    net = OnnxNetwork(unets[1, "none"], margin_px=16, threads=1)
+    pixels = image(40, 50)
+    assert np.array_equal(net(pixels.T), net(np.ascontiguousarray(pixels.T)))
+
+
+def test_probabilities(tmp_path: Path) -> None:
+    write_pointwise_network(tmp_path / "a.onnx", scale=10, middle=2)
+    net = OnnxNetwork(tmp_path / "a.onnx", margin_px=0)
+    # 1 / (1 + exp(-10 (x - 2))): 1 / (1 + e^5), 1 / 2, 1 / (1 + e^-10)
+    found = net(np.array([[1.5, 2, 3]], np.float32))
+    assert found.dtype == np.float32
+    assert found[0] == pytest.approx([0.0066929, 0.5, 0.9999546], rel=1e-5)
+
+
+@pytest.mark.parametrize("content", [b"", b"not ONNX", b"\x08\x07truncated"])
+def test_a_file_that_is_no_network(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "member.onnx"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="ONNX Runtime cannot load it") as caught:
+        OnnxNetwork(path, margin_px=0)
+    assert caught.value.problems[0].where == str(path)
+
+
+def test_a_missing_network(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.onnx: ONNX Runtime cannot load it"):
+        OnnxNetwork(tmp_path / "gone.onnx", margin_px=0)
+
+
+@pytest.mark.parametrize("shape", [["n", "h", "w", 3], ["n", "features"]])
+def test_a_network_for_something_else(tmp_path: Path, shape: list[str | int]) -> None:
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "ab"]
+    graph = helper.make_graph([helper.make_node("Identity", ["a"], ["b"])], "g", ends[:1], ends[1:])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+        str(tmp_path / "a.onnx"),
+    )
+    with pytest.raises(InputError, match=r"takes \['n', .*expected a network that takes"):
+        OnnxNetwork(tmp_path / "a.onnx", margin_px=0)

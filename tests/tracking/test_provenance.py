@@ -1,0 +1,179 @@
+"""Digests and tags that say where a run comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sgseg.config import load_params
+from sgseg.tracking import DatasetInput, cross_validation, dvc_md5, git_state, provenance_tags
+from sgseg.tracking.provenance import code_digest, digest, flat
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+DATA = DatasetInput("simulated", "1" * 32 + ".dir", "data/dataset")
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git repository with two committed files."""
+    for name, value in {"NAME": "ada", "EMAIL": "ada@example.org"}.items():
+        for who in ("AUTHOR", "COMMITTER"):
+            monkeypatch.setenv(f"GIT_{who}_{name}", value)
+    (tmp_path / "code.py").write_text("a = 1\n")
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'\n")
+    for command in ("init -q -b main", "add .", "commit -q -m first"):
+        subprocess.run(["git", "-C", str(tmp_path), *command.split()], check=True)
+    return tmp_path
+
+
+def test_git_state(repository: Path) -> None:
+    state = git_state(repository)
+    assert state is not None
+    head = subprocess.check_output(["git", "-C", str(repository), "rev-parse", "HEAD"], text=True)
+    assert (state.commit, state.branch, state.dirty) == (head.strip(), "main", False)
+
+    (repository / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    (repository / "untracked.txt").write_text("")
+    assert git_state(repository) == state
+
+    (repository / "code.py").write_text("a = 2\n")
+    changed = git_state(repository)
+    assert changed is not None
+    assert changed.dirty
+
+
+def test_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_state(tmp_path) is None
+    monkeypatch.setenv("PATH", "")
+    assert git_state(tmp_path) is None
+    assert not [name for name in provenance_tags(tmp_path) if "git" in name]
+
+
+def test_a_repository_without_a_commit(tmp_path: Path) -> None:
+    subprocess.run(["git", "-C", str(tmp_path), "init", "-q"], check=True)
+    assert git_state(tmp_path) is None
+
+
+def test_tags(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_STAGE", "train@2")
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-newt")
+    tags = provenance_tags(repository)
+    assert tags["sgseg.dvc_stage"] == "train@2"
+    assert tags["sgseg.dvc_experiment"] == "brave-newt"
+    assert tags["mlflow.source.git.dirty"] == "false"
+    assert tags["mlflow.source.git.branch"] == "main"
+    assert len(tags["mlflow.source.git.commit"]) == 40
+    assert provenance_tags(repository, stage="train@1")["sgseg.dvc_stage"] == "train@1"
+
+
+def test_flat_parameters() -> None:
+    nested = {"train": {"epochs": 3, "augment": {"flip": True}}, "size": None, "name": "unet"}
+    assert flat(nested) == {
+        "train.epochs": "3",
+        "train.augment.flip": "true",
+        "size": "null",
+        "name": "unet",
+    }
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.text() | st.booleans(), min_size=2))
+def test_digest_ignores_the_order_of_keys(content: dict[str, object]) -> None:
+    assert digest(content) == digest(dict(reversed(content.items())))
+
+
+def test_a_cross_validation_is_known_by_what_shapes_its_models(tmp_path: Path) -> None:
+    params = load_params(PARAMS)
+    source = tmp_path / "src"
+    source.mkdir()
+    (source / "net.py").write_text("depth = 3\n")
+
+    def key(**changes: object) -> str:
+        changed = params.model_copy(update=changes)
+        return cross_validation(changed, datasets=[DATA], code=["src"], root=tmp_path).key
+
+    first = cross_validation(params, datasets=[DATA], code=["src"], root=tmp_path)
+    assert first.name == f"cv unet-bce_dice-adam {first.key[:7]}"
+    assert first.params["train.epochs"] == str(params.train.epochs)
+    assert first.params["data.source"] == params.data.source
+    assert key() == first.key
+    # scores do not shape a model; the data do so through their digest alone
+    assert key(evaluate=params.evaluate.model_copy(update={"bootstrap": 7})) == first.key
+    assert key(data=params.data.model_copy(update={"source": "other"})) == first.key
+    assert key(train=params.train.model_copy(update={"seed": 99})) != first.key
+    other = DatasetInput("simulated", "2" * 32 + ".dir", "data/dataset")
+    assert cross_validation(params, datasets=[other], code=["src"], root=tmp_path).key != first.key
+    (source / "net.py").write_text("depth = 4\n")
+    assert key() != first.key
+
+
+def test_code_is_known_by_names_and_content(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("1")
+    (tmp_path / "b.py").write_text("2")
+    (tmp_path / "notes.txt").write_text("3")
+    before = code_digest(["."], tmp_path)
+    assert before == code_digest(["a.py", "b.py"], tmp_path)
+    (tmp_path / "notes.txt").write_text("4")
+    assert code_digest(["."], tmp_path) == before
+    (tmp_path / "b.py").rename(tmp_path / "c.py")
+    assert code_digest(["."], tmp_path) != before
+
+
+def test_md5_from_dvc_lock(tmp_path: Path) -> None:
+    (tmp_path / "dvc.lock").write_text(
+        "schema: '2.0'\n"
+        "stages:\n"
+        "  split:\n"
+        "    cmd: x\n"
+        "    deps: [{path: data/dataset, hash: md5, md5: stale.dir}]\n"
+        "    outs: [{path: data/split, hash: md5, md5: bbbb.dir}]\n"
+        "  ingest:\n"
+        "    cmd: x\n"
+        "    outs: [{path: data/dataset, hash: md5, md5: aaaa.dir}]\n"
+    )
+    assert dvc_md5("data/dataset", tmp_path) == "aaaa.dir"
+    assert dvc_md5("data/split", tmp_path) == "bbbb.dir"
+
+
+def test_md5_from_a_dvc_file(tmp_path: Path) -> None:
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    (tmp_path / "data/raw/cells.dvc").write_text("outs:\n- {md5: cccc.dir, path: cells}\n")
+    assert dvc_md5("data/raw/cells", tmp_path) == "cccc.dir"
+
+
+def test_md5_that_dvc_would_compute(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "masks").mkdir(parents=True)
+    (folder / "b.txt").write_bytes(b"two")
+    (folder / "masks" / "a.txt").write_bytes(b"one")
+    # DVC's .dir object: a JSON list of files, sorted by path, with the keys in order
+    listing = (
+        f'[{{"md5": "{md5(b"two")}", "relpath": "b.txt"}}, '
+        f'{{"md5": "{md5(b"one")}", "relpath": "masks/a.txt"}}]'
+    )
+    assert dvc_md5("data", tmp_path) == md5(listing.encode()) + ".dir"
+    assert dvc_md5("data/b.txt", tmp_path) == md5(b"two")
+
+
+def test_md5_is_the_one_of_dvc_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "masks").mkdir(parents=True)
+    for number in range(3):
+        (folder / "masks" / f"{number} é.bin").write_bytes(os.urandom(20))
+    computed = dvc_md5("data", tmp_path)
+    with Repo.init(str(tmp_path), no_scm=True) as dvc:
+        dvc.add([str(folder)])
+    assert json.dumps(computed)[1:-1] in (tmp_path / "data.dvc").read_text()
+    assert dvc_md5("data", tmp_path) == computed

@@ -1,0 +1,82 @@
+"""Where the store is, and how it fails."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sgseg.errors import InputError
+from sgseg.tracking import StoreError, tracking_uri
+from sgseg.tracking.store import failures_named, open_store, store_home, without_password
+
+
+def test_the_default_is_a_file_in_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.chdir(tmp_path)
+    assert tracking_uri() == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.org")
+    assert tracking_uri(tmp_path) == "https://mlflow.example.org"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_experiments_of_dvc_share_the_store_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / ".dvc" / "tmp" / "exps" / "tmp1"
+    assert store_home(copy) == copy
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert store_home(copy) == tmp_path
+    assert store_home(tmp_path) == tmp_path
+    assert store_home(tmp_path.parent / "elsewhere") == tmp_path.parent / "elsewhere"
+
+
+@pytest.mark.parametrize("name", ["two words (ü)", "100 % #1?"])
+def test_any_name_of_a_project(tmp_path: Path, empty_store: Path, name: str) -> None:
+    project = tmp_path / name
+    project.mkdir()
+    shutil.copy(empty_store, project / "mlflow.db")
+    store = open_store(project, "sgseg")
+    assert store.experiment_id == "2"  # after `unused` of the database that was there
+    run = store.client.create_run(store.experiment_id)
+    (project / "note.txt").write_text("seen")
+    store.client.log_artifact(run.info.run_id, str(project / "note.txt"))
+    (shown,) = (project / "mlruns").rglob("note.txt")
+    assert shown.read_text() == "seen"
+
+
+def test_passwords_are_not_shown() -> None:
+    assert without_password("postgresql://u:p@host:1/db?x=1") == "postgresql://host:1/db?x=1"
+    assert without_password("sqlite:////tmp/mlflow.db") == "sqlite:////tmp/mlflow.db"
+    with (
+        pytest.raises(InputError) as caught,
+        failures_named("http://u:secret@host"),
+    ):
+        raise ValueError("cannot reach http://u:secret@host/api")
+    assert "http://host" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_database_that_was_killed_while_it_was_made(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db.new").write_bytes(b"half of it")
+    (tmp_path / "mlflow.db").touch()
+    store = open_store(tmp_path, "sgseg")
+    assert store.client.get_experiment(store.experiment_id).name == "sgseg"
+    assert not (tmp_path / "mlflow.db.new").exists()
+
+
+def test_a_store_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(StoreError, match=r"mlflow\.db.*not a database.*sgseg track"):
+        open_store(tmp_path, "sgseg")
+
+
+def test_the_package_does_not_import_mlflow() -> None:
+    code = "import sys, sgseg.tracking, sgseg.commands.track; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,436 @@
+"""One network: the same weights whatever interrupts its training, and the best of them kept."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from sgseg.errors import InputError
+from sgseg.nets import build_network
+from sgseg.nets.metrics import PixelScores
+from sgseg.scores import count_objects, count_pixels
+from sgseg.training import fold as fold_module
+from sgseg.training.batches import Example
+from sgseg.training.checkpoint import load_progress
+from sgseg.training.fold import (
+    Scores,
+    Trained,
+    predict,
+    score_examples,
+    stopping_labels,
+    train_fold,
+)
+
+from .tiny import RECIPE, TRAIN, VALIDATION, digest, train, weights
+
+Calls = list[tuple[int, Scores]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training with the calls of `on_epoch` and its checkpoint."""
+
+    trained: Trained
+    calls: Calls
+    checkpoint: Path
+
+
+def run(checkpoint: Path, **options: Any) -> Run:
+    calls: Calls = []
+    trained = train(
+        checkpoint, on_epoch=lambda epoch, scores: calls.append((epoch, scores)), **options
+    )
+    return Run(trained, calls, checkpoint)
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Networks run without being compiled first, which takes most of the time of these trainings.
+
+    Not for what must hold to the bit: rounding may differ.
+    """
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(tmp_path_factory.mktemp("undisturbed") / "fold_0.npz")
+
+
+def assert_same(trained: Trained, expected: Trained) -> None:
+    assert digest(trained) == digest(expected)
+    assert trained.history == expected.history
+    assert trained.best_epoch == expected.best_epoch
+
+
+# --- what a training gives
+
+
+def test_every_epoch_has_the_scores_of_training_and_validation(undisturbed: Run) -> None:
+    pixel_scores = {"loss", "accuracy", "iou", "dice", "precision", "recall", "auc"}
+    object_scores = {"object_precision", "object_recall", "object_f1"}
+    expected = pixel_scores | {f"val_{name}" for name in pixel_scores | object_scores}
+    assert len(undisturbed.trained.history) == 3
+    for scores in undisturbed.trained.history:
+        assert set(scores) == expected | {"learning_rate"}
+        assert all(isinstance(value, float) and np.isfinite(value) for value in scores.values())
+        assert all(0 <= scores[name] <= 1 for name in expected if not name.endswith("loss"))
+
+
+def test_the_learning_rate_is_that_at_the_end_of_each_epoch(undisturbed: Run) -> None:
+    # 5 patches in batches of 2 are 3 steps; 3 epochs are 9. Up from 0.01 / 25 for 9 // 4 = 2 steps,
+    # then 0.01 * (0.001 + 0.999 * (1 + cos(pi * (step - 2) / 7)) / 2), after 3, 6 and 9 steps.
+    expected = [
+        0.01 * (0.001 + 0.999 * (1 + np.cos(np.pi * (step - 2) / 7)) / 2) for step in (3, 6, 9)
+    ]
+    rates = [scores["learning_rate"] for scores in undisturbed.trained.history]
+    assert rates == pytest.approx(expected, rel=1e-5)
+
+
+def test_each_epoch_is_reported_once_in_order(undisturbed: Run) -> None:
+    assert undisturbed.calls == list(enumerate(undisturbed.trained.history, start=1))
+
+
+def test_the_network_is_the_best_epochs_and_not_compiled(undisturbed: Run) -> None:
+    trained = undisturbed.trained
+    found = score_examples(trained.model, VALIDATION, RECIPE)
+    best = trained.history[trained.best_epoch - 1]
+    assert {f"val_{name}": value for name, value in found.items()} == {
+        name: value for name, value in best.items() if name.startswith("val_")
+    }
+    assert not trained.model.compiled
+
+
+@pytest.mark.usefixtures("eager")
+def test_it_learns(tmp_path: Path) -> None:
+    history = train(
+        tmp_path / "fold_0.npz",
+        epochs=25,
+        sampling=replace(RECIPE.sampling, batch_size=5),
+        schedule="constant",
+        learning_rate=0.02,
+    ).history
+    assert history[-1]["loss"] < 0.7 * history[0]["loss"]
+    assert max(scores["val_object_f1"] for scores in history) > 0.8
+
+
+# --- the same weights
+
+
+def test_the_same_seed_gives_the_same_weights(undisturbed: Run, tmp_path: Path) -> None:
+    assert_same(train(tmp_path / "fold_0.npz"), undisturbed.trained)
+
+
+@pytest.mark.usefixtures("eager")
+def test_another_seed_or_fold_gives_other_weights(tmp_path: Path) -> None:
+    changes: list[dict[str, int]] = [{}, {"seed": 6}, {"fold": 1}]
+    trained = [
+        weights(train(tmp_path / f"{number}.npz", epochs=1, **change))
+        for number, change in enumerate(changes)
+    ]
+    kernels = [number for number, value in enumerate(trained[0]) if value.ndim == 4]
+    assert len(kernels) == 7  # two at each of three levels, one to the probability
+    for one, other in itertools.combinations(trained, 2):
+        assert not any(np.array_equal(one[number], other[number]) for number in kernels)
+
+
+class StopHereError(Exception):
+    pass
+
+
+def test_a_training_stopped_after_every_epoch_ends_the_same(
+    undisturbed: Run, tmp_path: Path
+) -> None:
+    checkpoint, done = tmp_path / "fold_0.npz", 0
+    reported: list[list[int]] = []
+
+    def stop_at_a_new_one(epoch: int, scores: Scores) -> None:
+        nonlocal done
+        reported[-1].append(epoch)
+        assert scores == undisturbed.trained.history[epoch - 1]
+        if epoch > done:
+            done = epoch
+            raise StopHereError
+
+    for _ in range(3):
+        reported.append([])
+        with pytest.raises(StopHereError):
+            train(checkpoint, on_epoch=stop_at_a_new_one)
+    reported.append([])
+    assert_same(train(checkpoint, on_epoch=stop_at_a_new_one), undisturbed.trained)
+    # Each run tells of all epochs so far, and stops at the first new one.
+    assert reported == [[1], [1, 2], [1, 2, 3], [1, 2, 3]]
+
+
+def test_a_training_stopped_within_an_epoch_ends_the_same(
+    undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint, original = tmp_path / "fold_0.npz", fold_module.batches
+    steps = 0
+
+    def five_steps(*args: Any, **options: Any) -> Iterator[Any]:
+        nonlocal steps
+        for batch in original(*args, **options):
+            if steps == 5:  # of 9: in the second epoch
+                raise KeyboardInterrupt
+            steps += 1
+            yield batch
+
+    monkeypatch.setattr(fold_module, "batches", five_steps)
+    with pytest.raises(KeyboardInterrupt):
+        train(checkpoint)
+    monkeypatch.undo()
+    saved = load_progress(checkpoint)
+    assert saved is not None
+    assert saved.epoch == 1
+    assert_same(train(checkpoint), undisturbed.trained)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from training.tiny import train
+print("ready", flush=True)
+train(Path(sys.argv[2]), on_epoch=lambda epoch, scores: print(epoch, flush=True))
+"""
+
+
+def test_killed_at_random_moments_it_ends_the_same(undisturbed: Run, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "fold_0.npz"
+    tests = str(Path(__file__).parents[1])
+    moments = []
+    for after in ("ready", "1"):
+        command = [sys.executable, "-c", PROGRAM, tests, str(checkpoint)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.strip() == after:
+                    break
+            moments.append(random.uniform(0, 1.0))
+            time.sleep(moments[-1])
+            os.kill(process.pid, signal.SIGKILL)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert set(left) <= {"fold_0.npz", ".fold_0.npz.partial"}
+    trained = train(checkpoint)
+    assert digest(trained) == digest(undisturbed.trained), f"killed after {moments} s"
+    assert_same(trained, undisturbed.trained)
+
+
+def test_a_finished_training_is_not_done_again(
+    undisturbed: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any, **options: Any) -> None:
+        raise AssertionError("trained or scored again")
+
+    monkeypatch.setattr(fold_module, "batches", never)
+    monkeypatch.setattr(fold_module, "score_examples", never)
+    again = run(undisturbed.checkpoint)
+    assert_same(again.trained, undisturbed.trained)
+    assert again.calls == undisturbed.calls
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("damage", ["truncated", "of another network"])
+def test_a_checkpoint_of_no_use_is_said_and_training_starts_anew(
+    damage: str, undisturbed: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content, network = undisturbed.checkpoint.read_bytes(), RECIPE.network
+    if damage == "truncated":
+        content = content[: len(content) // 2]
+    else:
+        network = network | {"width": 2}
+    (tmp_path / "fold_0.npz").write_bytes(content)
+    trained = train(tmp_path / "fold_0.npz", epochs=1, network=network)
+    assert len(trained.history) == 1
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "training starts from the beginning" in warnings[0]
+
+
+# --- which weights, and when to stop
+
+
+@dataclass
+class Script:
+    """Stands in for the validation: scores as written down, and the weights that got them."""
+
+    f1: list[float]
+    loss: list[float]
+    seen: list[list[NDArray[Any]]] = field(default_factory=list)
+
+    def __call__(self, model: Any, examples: Any, recipe: Any) -> Scores:
+        number = len(self.seen)
+        self.seen.append([np.array(variable) for variable in model.variables])
+        return {"loss": self.loss[number], "object_f1": self.f1[number]}
+
+
+@pytest.fixture
+def scripted(
+    eager: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[Trained, Script]]:
+    def train_with(f1: list[float], loss: list[float], **changes: Any) -> tuple[Trained, Script]:
+        script = Script(f1, loss)
+        monkeypatch.setattr(fold_module, "score_examples", script)
+        return train(tmp_path / "fold_0.npz", epochs=len(f1), **changes), script
+
+    return train_with
+
+
+Scripted = Callable[..., tuple[Trained, Script]]
+
+
+def assert_weights_of(trained: Trained, script: Script, epoch: int) -> None:
+    assert trained.best_epoch == epoch
+    for found, expected in zip(weights(trained), script.seen[epoch - 1], strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert not np.array_equal(weights(trained)[0], script.seen[-1][0])
+
+
+def test_the_best_weights_are_kept_and_not_the_last(scripted: Scripted) -> None:
+    trained, script = scripted(f1=[0.2, 0.9, 0.5, 0.4], loss=[1, 1, 0.5, 0.1])
+    assert_weights_of(trained, script, epoch=2)
+
+
+def test_of_equal_f1_the_lower_loss_wins(scripted: Scripted) -> None:
+    trained, script = scripted(f1=[0.5, 0.5, 0.5, 0.4], loss=[0.9, 0.7, 0.8, 0.1])
+    assert_weights_of(trained, script, epoch=2)
+
+
+def test_the_loss_can_decide(scripted: Scripted) -> None:
+    trained, script = scripted(
+        f1=[0.5, 0.2, 0.9, 0.9], loss=[0.9, 0.3, 0.8, 0.4], monitor="val_loss"
+    )
+    assert_weights_of(trained, script, epoch=2)
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 6), (3, 7)])
+def test_patience_ends_a_training(scripted: Scripted, patience: int, epochs: int) -> None:
+    # Better in epochs 1, 2 and 4: one epoch without is 3; two in a row 5, 6; three 5, 6, 7.
+    trained, _ = scripted(
+        f1=[0.1, 0.2, 0.2, 0.3, 0.1, 0.1, 0.1, 0.9], loss=[1.0] * 8, patience=patience
+    )
+    assert len(trained.history) == epochs
+
+
+@pytest.mark.usefixtures("eager")
+def test_patience_is_not_forgotten_over_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(epoch: int, scores: Scores) -> None:
+        if epoch == 2:
+            raise StopHereError
+
+    script = Script(f1=[0.5, 0.4, 0.3, 0.2], loss=[1.0] * 4)
+    monkeypatch.setattr(fold_module, "score_examples", script)
+    with pytest.raises(StopHereError):
+        train(tmp_path / "fold_0.npz", epochs=4, patience=2, on_epoch=stop)
+    trained = train(tmp_path / "fold_0.npz", epochs=4, patience=2)
+    assert len(trained.history) == 3
+    assert_weights_of(trained, script, epoch=1)
+
+
+# --- scores
+
+
+def test_scores_pool_whole_images() -> None:
+    model = build_network(**RECIPE.network | {"width": 2})
+    found = score_examples(model, VALIDATION, RECIPE)
+
+    pixels, objects = None, None
+    losses = []
+    for example in VALIDATION:
+        p = np.asarray(model(example.image[None, ..., None]))[0, ..., 0].astype(np.float64)
+        truth = example.labels > 0
+        bce = -np.where(truth, np.log(p), np.log1p(-p)).mean()
+        dice = 1 - (2 * p[truth].sum() + 1) / (truth.sum() + p.sum() + 1)
+        losses.append(bce + dice)
+        counts = count_pixels(truth, p > 0.5)
+        pixels = counts if pixels is None else pixels + counts
+        matched = count_objects(example.labels, stopping_labels(p.astype(np.float32)), iou=0.3)
+        objects = matched if objects is None else objects + matched
+    assert pixels is not None
+    assert objects is not None
+    assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+    for name in ("iou", "dice", "precision", "recall", "accuracy"):
+        assert found[name] == pytest.approx(getattr(pixels, name), rel=1e-5)
+    assert found["object_f1"] == objects.f1
+    assert found["object_precision"] == objects.precision
+    assert found["object_recall"] == objects.recall
+
+
+@pytest.mark.usefixtures("eager")
+def test_training_scores_are_of_the_whole_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # At a learning rate of almost 0 and without dropout, every batch meets the same network.
+    network = RECIPE.network | {"dropout": 0.0, "normalisation": "none"}
+    seen: list[Any] = []
+    original = fold_module.batches
+
+    def keep(*args: Any, **options: Any) -> Iterator[Any]:
+        for batch in original(*args, **options):
+            seen.append(batch)
+            yield batch
+
+    monkeypatch.setattr(fold_module, "batches", keep)
+    trained = train(
+        tmp_path / "fold.npz",
+        network=network,
+        epochs=1,
+        learning_rate=1e-12,
+        schedule="constant",
+        loss="bce",
+    )
+    pixels, losses = PixelScores(), []
+    for images, masks in seen:
+        p = np.asarray(trained.model(images)).astype(np.float64)
+        losses += list(-(masks * np.log(p) + (1 - masks) * np.log1p(-p)).mean(axis=(1, 2, 3)))
+        pixels.update_state(masks, p)
+    assert len(losses) == 5
+    scores = trained.history[0]
+    assert scores["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
+    for name, value in pixels.result().items():
+        assert scores[name] == pytest.approx(float(value), rel=1e-4), name
+
+
+def test_predict_gives_the_probability_at_the_size_of_the_image() -> None:
+    model = build_network(**RECIPE.network)
+    image = VALIDATION[1].image
+    probability = predict(model, image)
+    assert probability.shape == image.shape == (33, 35)
+    expected = np.asarray(model(image[None, ..., None]))[0, ..., 0]
+    np.testing.assert_allclose(probability, expected, atol=1e-6)
+
+
+# --- input that cannot be used
+
+
+def test_nothing_to_train_on_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"(?s)fold 2: no image to train on.*no image to stop by"):
+        train_fold([], [], RECIPE, fold=2, checkpoint=tmp_path / "fold_2.npz")
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_training_that_diverges_says_so_and_keeps_nothing(tmp_path: Path) -> None:
+    bright = [Example("bright", np.full((40, 40), np.inf, np.float32), TRAIN[0].labels[:40, :40])]
+    checkpoint = tmp_path / "fold_0.npz"
+    with pytest.raises(InputError, match=r"fold 0, epoch 1: the loss became nan.*learning_rate"):
+        train_fold(bright, VALIDATION, RECIPE, fold=0, checkpoint=checkpoint)
+    assert not checkpoint.exists()
