@@ -29,8 +29,15 @@ def main() -> None:
     fold, params = int(sys.argv[1]), load_params()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-    from sgseg.tracking import DatasetInput, FoldIdentity, cross_validation, dvc_md5, live_fold
-    from sgseg.training.cross_validation import run_fold
+    # Takes seconds, and TensorFlow reads the variable when it is imported.
+    from sgseg.tracking import (  # noqa: PLC0415
+        DatasetInput,
+        FoldIdentity,
+        cross_validation,
+        dvc_md5,
+        live_fold,
+    )
+    from sgseg.training.cross_validation import run_fold  # noqa: PLC0415
 
     identity = FoldIdentity(
         cross_validation(

@@ -149,6 +149,7 @@ def test_an_unknown_key_is_refused(path: str, load: Load) -> None:
         ("network.dropout", 1.0),
         ("train.seed", 2**32),
         ("train.foreground_share", -0.1),
+        ("predict.orientations", 4),
         ("train.learning_rate", 0.0),
         ("train.augment.zoom", 1.0),
         ("evaluate.object_iou", 0.0),

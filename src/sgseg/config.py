@@ -24,6 +24,12 @@ def _without_repeats(values: list[int]) -> list[int]:
     return values
 
 
+def _one_or_eight(value: int) -> int:
+    if value not in {1, 8}:
+        raise ValueError("input should be 1 or 8")
+    return value
+
+
 class Section(BaseModel):
     """A part of params.yaml. `3` counts as 3.0, and nothing else is converted."""
 
@@ -110,7 +116,7 @@ class Train(Section):
     epochs: Count
     batch_size: Count
     patch_size: Annotated[int, Field(ge=16)]
-    patches_per_image: Count
+    coverage: Positive
     foreground_share: Fraction
     loss: Literal["bce", "bce_dice"]
     optimizer: Literal["adam"]
@@ -119,6 +125,11 @@ class Train(Section):
     monitor: Literal["val_object_f1", "val_loss"]
     patience: Count
     augment: Augment
+
+
+class Predict(Section):
+    # Not Literal[1, 8], for which True is 1.
+    orientations: Annotated[int, AfterValidator(_one_or_eight)]
 
 
 class Baseline(Section):
@@ -152,6 +163,7 @@ class Params(Section):
     preprocess: Preprocess
     network: Network
     train: Train
+    predict: Predict
     evaluate: Evaluate
     tracking: Tracking
 

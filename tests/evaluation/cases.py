@@ -50,6 +50,7 @@ def params_with(**evaluate: Any) -> Params:
         "target_pixel_size_um": None,
         "resize": None,
     }
+    content["predict"] = {"orientations": 8}
     content["evaluate"] |= {
         "thresholds": [0.2, 0.5, 0.95],
         "min_areas_px": [1, 4],

@@ -11,6 +11,7 @@ import pytest
 from sgseg.errors import InputError
 from sgseg.evaluation.cross_validation import DataSet, Maps, bundle_spec, evaluate
 from sgseg.evaluation.operating import OperatingPoint
+from sgseg.evaluation.summary import probability_histogram
 from sgseg.inference.bundle import BundleSpec, Segmenter
 from sgseg.inference.segment import to_labels
 from sgseg.scores import count_objects
@@ -165,6 +166,9 @@ def test_test_images_are_scored_by_the_ensemble_and_by_each_member(
             )
             assert counts.objects == count_objects(data.truth(counts.image_id), found, iou=0.3)
             assert counts.group == f"group of {counts.image_id}"
+            probability = segmenter.probability(data.pixels(counts.image_id), members=members)
+            expected = probability_histogram(data.truth(counts.image_id) > 0, probability)
+            assert np.array_equal(counts.histogram, expected)
 
 
 def test_no_image_held_out(tmp_path: Path, segmenter: Segmenter) -> None:
@@ -217,6 +221,7 @@ def test_the_bundle_s_description() -> None:
         threshold=0.65,
         min_area_px=8,
         margin_px=64,
+        orientations=8,
         pixel_size_um=0.2,
         facts={"x": 1},
     )

@@ -81,7 +81,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
         data,
         maps,
         copies={
-            "groups": [[NASTY, "c$^$"], ["d__e", "h`i"]],
+            "groups": [[NASTY, "c$^$", "*j*"], ["d__e", "h`i"]],
             "pairs": [],
             "ceiling": {
                 "pairs": 1,
@@ -119,7 +119,7 @@ def test_names_are_shown_and_never_become_mark_up(written: Written) -> None:
     known |= {"table", "thead", "tbody", "tr", "th", "td", "img", "code"}
     assert page.tags <= known
     text = "".join(page.texts)
-    for name in [NASTY, "c$^$", "d__e", "h`i", f"{NASTY_TAG}.tif", "*ends* early"]:
+    for name in [NASTY, "c$^$", "*j*", "d__e", "h`i", f"{NASTY_TAG}.tif", "*ends* early"]:
         assert name in text
     assert "<i>lab</i> *one*: how well the model finds stress granules" in text
     assert "sgseg: <i>lab</i> *one*" in text

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from examples import draw_field
+from numpy.typing import NDArray
 
 from sgseg.errors import InputError
 from sgseg.inference.bundle import (
@@ -34,6 +35,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         threshold=0.65,
         min_area_px=8,
         margin_px=None,
+        orientations=8,
         pixel_size_um=0.108,
         facts={"commit": "c0ffee", "scores": {"µ": 1.5}},
     )
@@ -120,6 +122,34 @@ def test_granules_come_back_at_the_image_s_own_size(
     assert both / either > 0.5
 
 
+def test_the_pixel_size_sets_the_scale_at_which_the_network_looks(make_bundle: MakeBundle) -> None:
+    counts, _ = draw_field(GRANULES)
+    settings = {"normalise": "background", "target_pixel_size_um": 0.1}
+    segmenter = Segmenter.load(make_bundle(1.5, 2.0, preprocessing=settings))
+    known = segmenter.probability(counts, pixel_size_um=0.2)
+    assert np.array_equal(known, segmenter.probabilities(counts, pixel_size_um=0.2).mean(axis=0))
+    assert not np.array_equal(known, segmenter.probability(counts))
+    # At the target size, and where nothing is known, the network sees the image as it is.
+    assert np.array_equal(
+        segmenter.probability(counts, pixel_size_um=0.1), segmenter.probability(counts)
+    )
+
+
+def test_orientations_are_averaged_where_the_bundle_says_so(make_bundle: MakeBundle) -> None:
+    # A network that knows nothing but left from right: 0 in the first column, 1 in the last.
+    def ramp(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        columns = np.linspace(0, 1, image.shape[1], dtype=np.float32)
+        return np.broadcast_to(columns, image.shape)
+
+    field = np.zeros((9, 9), np.uint16)
+    for orientations in (1, 8):
+        spec = read_spec(make_bundle(orientations=orientations))
+        segmenter = Segmenter(spec, [ramp], Preprocessing("background"))  # type: ignore[list-item]
+        # From all sides alike, left and right cancel out: (c + (1 - c)) / 2.
+        expected = ramp(field) if orientations == 1 else np.full((9, 9), 0.5)
+        assert np.allclose(segmenter.probability(field), expected)
+
+
 def test_members_of_a_moved_folder_are_found(make_bundle: MakeBundle, tmp_path: Path) -> None:
     counts, truth = draw_field(GRANULES)
     moved = make_bundle().rename(tmp_path / "elsewhere é")
@@ -185,6 +215,9 @@ def test_a_newer_format_says_what_to_do(make_bundle: MakeBundle) -> None:
         ("min_area_px", 0),
         ("min_area_px", 4.0),
         ("margin_px", -1),
+        ("orientations", 4),
+        ("orientations", True),
+        ("orientations", [8]),
         ("pixel_size_um", -0.1),
         ("facts", []),
     ],

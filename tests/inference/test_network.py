@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from sgseg.errors import InputError
 from sgseg.inference import network
 from sgseg.inference.bundle import margin_px
-from sgseg.inference.network import OnnxNetwork
+from sgseg.inference.network import OnnxNetwork, run_in_orientations
 
 Unets = dict[tuple[int, str], Path]
 CORE_PX = 32
@@ -119,6 +119,39 @@ def test_a_transposed_view_is_not_taken_for_its_original(unets: Unets) -> None:
     net = OnnxNetwork(unets[1, "none"], margin_px=16, threads=1)
     pixels = image(40, 50)
     assert np.array_equal(net(pixels.T), net(np.ascontiguousarray(pixels.T)))
+
+
+def test_one_orientation_is_the_network_itself(unets: Unets) -> None:
+    net = OnnxNetwork(unets[1, "none"], margin_px=16, threads=1)
+    assert np.array_equal(run_in_orientations(net, image(20, 30), 1), net(image(20, 30)))
+
+
+@pytest.mark.parametrize("size", [(24, 24), (21, 34)])
+def test_eight_orientations_are_averaged(size: tuple[int, int], unets: Unets) -> None:
+    net = OnnxNetwork(unets[3, "batch"], margin_px=64, threads=1)
+    pixels = image(*size)
+    # The same eight in other words: flips along rows and columns, with and without transposition.
+    maps = []
+    for rows in (1, -1):
+        for columns in (1, -1):
+            maps.append(net(pixels[::rows, ::columns])[::rows, ::columns])
+            maps.append(net(pixels[::rows, ::columns].T).T[::rows, ::columns])
+    found = run_in_orientations(net, pixels, 8)
+    assert found.dtype == np.float32
+    assert np.abs(found - np.mean(maps, axis=0)).max() < 1e-6
+    assert np.abs(found - net(pixels)).max() > 1e-4
+
+
+def test_with_eight_orientations_a_turned_image_gives_the_turned_result(unets: Unets) -> None:
+    net = OnnxNetwork(unets[3, "batch"], margin_px=64, threads=1)
+    pixels = image(27, 40)
+    found = run_in_orientations(net, pixels, 8)
+    for turned, expected in (
+        (np.rot90(pixels), np.rot90(found)),
+        (pixels[::-1], found[::-1]),
+        (pixels.T, found.T),
+    ):
+        assert np.abs(run_in_orientations(net, turned, 8) - expected).max() < 1e-6
 
 
 def test_probabilities(tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ def test_a_file_named_twice_is_one_task(tmp_path: Path, monkeypatch: pytest.Monk
     touch(tmp_path, "d/1.tif")
     monkeypatch.chdir(tmp_path)
     absolute = tmp_path / "d" / "1.tif"
-    paths = [Path("d"), Path("d/1.tif"), absolute, Path("d/../d/1.tif")]
+    paths = [Path("d"), Path("d/1.tif"), absolute, Path("d/../d/1.tif"), Path("d/../d")]
     assert find_tasks(paths, tmp_path / "out") == [Task(Path("d/1.tif"), "1")]
 
 

@@ -166,9 +166,9 @@ def test_a_saved_network_loads_where_only_the_networks_are_imported(
     )
 
 
-@pytest.mark.parametrize("normalisation", ["batch", "group"])
-def test_onnx_computes_the_same_at_any_size(normalisation: str, tmp_path: Path) -> None:
-    network = unet(width=2, depth=2, dropout=0.1, normalisation=normalisation)
+@pytest.mark.parametrize(("normalisation", "depth"), [("batch", 2), ("group", 1)])
+def test_onnx_computes_the_same_at_any_size(normalisation: str, depth: int, tmp_path: Path) -> None:
+    network = unet(width=2, depth=depth, dropout=0.1, normalisation=normalisation)
     network(noise(4, 16, 16, 1), training=True)  # moves the batch statistics off 0 and 1
     path = tmp_path / "model.onnx"
     network.export(str(path), format="onnx", verbose=False)

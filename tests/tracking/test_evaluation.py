@@ -13,7 +13,7 @@ import pytest
 
 from sgseg.errors import InputError
 from sgseg.tracking import CrossValidation, log_evaluation, write_evaluation
-from sgseg.tracking.evaluation import note, parent_scores
+from sgseg.tracking.evaluation import fold_scores, note, parent_scores
 from sgseg.tracking.store import open_store
 
 from .tracked import PNG, snapshot, train
@@ -26,7 +26,8 @@ SCORES: dict[str, Any] = {
     "baseline_test": {"iou": {"value": 0.44, "low": 0.3, "high": 0.5}},
     "label_ceiling": {"iou": 0.54},
     "folds": {"0": {"iou": 0.4}, "1": {"iou": 0.6}},
-    "threshold": 0.5,
+    "test_members": {"1": {"iou": 0.65}},
+    "operating_point": {"threshold": 0.6},
 }
 
 
@@ -39,7 +40,8 @@ def evaluate(root: Path, trained: Sequence[Path], **changes: Any) -> Path:
     (folder / "report.html").write_text("<p>report</p>")
     (folder / "gallery_best.png").write_bytes(PNG)
     (folder / "roc.png").write_bytes(PNG)
-    (folder / "roc.csv").write_text("fpr,tpr\n0,0\n")
+    (folder / "curves.csv").write_text("fpr,tpr\n0,0\n")
+    (folder / "images.csv").write_text("image_id,iou\nx,0.5\n")
     (evaluated / "bundle.json").write_text("{}")
     (evaluated / "member_0.onnx").write_bytes(b"weights")
     write_evaluation(folder, trained)
@@ -61,20 +63,30 @@ def test_names_of_scores() -> None:
         "baseline_oof_iou": 0.45,
         "baseline_test_iou": 0.44,
         "label_ceiling_iou": 0.54,
+        "operating_point_threshold": 0.6,
     }
+    assert fold_scores(SCORES, "1") == {"oof_iou": 0.6, "test_iou": 0.65}
+    assert fold_scores(SCORES, "7") == {}
     without = parent_scores({"out_of_fold": {"iou": float("nan")}, "label_ceiling": None})
     assert without == {}
 
 
 def test_the_table_on_the_page_of_a_run() -> None:
-    scores = {key: SCORES[key] for key in ("cv", "out_of_fold", "label_ceiling")}
-    assert note(scores).splitlines() == [
-        "### Scores",
-        "",
-        "| | cross-validation&emsp; | out of fold&emsp; | label ceiling |",
-        "|---|---|---|---|",
-        "| iou&emsp; | 0.5 ± 0.1&emsp; | 0.52&nbsp;(0.4–0.6)&emsp; | 0.54 |",
+    scores = {
+        "cv": {"foreground_iou": {"mean": 0.5, "std": 0.1}},
+        "out_of_fold": {"foreground_iou": {"value": 0.52, "low": 0.4, "high": 0.6}},
+        "label_ceiling": {"iou": 0.54},
+    }
+    title, empty, head, rule, row = note(scores).splitlines()
+    assert (title, empty) == ("### Scores", "")
+    assert [cell.removesuffix("&emsp;") for cell in head.split(" | ")[1:3]] == [
+        "folds, mean ± sd",
+        "out of fold [95 %]",
     ]
+    assert head.count(" | ") == rule.count(" | ") == row.count(" | ") == 6
+    assert "0.500 ± 0.100" in row
+    assert "0.520 [0.40, 0.60]" in row
+    assert row.endswith("0.540 |")
 
 
 def test_scores_and_files_of_an_evaluation(root: Path, cv: CrossValidation) -> None:
@@ -87,9 +99,10 @@ def test_scores_and_files_of_an_evaluation(root: Path, cv: CrossValidation) -> N
     assert set(seen[cv.name]["artifacts"]) == {
         "bundle/bundle.json",
         "bundle/member_0.onnx",
-        "curves/roc.csv",
+        "curves/curves.csv",
         "curves/roc.png",
         "galleries/gallery_best.png",
+        "report/images.csv",
         "report/metrics.json",
         "report/report.html",
     }
@@ -109,13 +122,14 @@ def test_the_same_evaluation_is_logged_once_and_another_at_the_next_step(
     assert _log(root) == "already there"
     assert snapshot(root) == before
 
-    evaluate(root, folders, cv={"iou": {"mean": 0.7, "std": 0.2}}, folds={"0": {"iou": 0.9}})
+    evaluate(root, folders, cv={"object_f1": {"mean": 0.7, "std": 0.2}}, folds={"0": {"iou": 0.9}})
     assert _log(root) == "put back"
     seen = snapshot(root)
-    assert [item[::2] for item in seen[cv.name]["metrics"]["cv_iou_mean"]] == [(0, 0.5), (1, 0.7)]
+    assert [item[::2] for item in seen[cv.name]["metrics"]["cv_object_f1_mean"]] == [(1, 0.7)]
+    assert [item[::2] for item in seen[cv.name]["metrics"]["oof_iou"]] == [(0, 0.52), (1, 0.52)]
     assert [item[::2] for item in seen["fold 0"]["metrics"]["oof_iou"]] == [(0, 0.4), (1, 0.9)]
     assert b"0.7" in seen[cv.name]["artifacts"]["report/metrics.json"]
-    assert "0.7 ± 0.2" in seen[cv.name]["tags"]["mlflow.note.content"]
+    assert "0.700 ± 0.200" in seen[cv.name]["tags"]["mlflow.note.content"]
 
 
 def test_a_description_that_somebody_wrote_is_kept(root: Path, cv: CrossValidation) -> None:

@@ -45,6 +45,8 @@ def test_times_are_spread_where_there_are_none(tmp_path: Path) -> None:
     # 400 ms for 4 epochs: each ends 100 ms after the one before
     times = [point.timestamp_ms for point in read_history(RECORD, tmp_path)]
     assert times == [1100, 1200, 1300, 1400]
+    known = replace(RECORD, epoch_ms={"1": 1177})
+    assert [point.timestamp_ms for point in read_history(known, tmp_path)][1] == 1177
     running = replace(RECORD, ended_ms=None)
     assert {point.timestamp_ms for point in read_history(running, tmp_path)} == {1000}
 
@@ -85,8 +87,9 @@ def test_a_table_is_read_as_it_was_written(
 
 
 def test_where_files_are_shown(tmp_path: Path) -> None:
-    names = "gallery.png gallery_worst.png loss.png roc.csv history.csv system_metrics.csv"
-    names += " report.md run.json model.onnx model.keras .hidden.png galleries/x.png deep/er/y.csv"
+    names = "gallery.png gallery_worst.png loss.png curves.csv images.csv history.csv"
+    names += " system_metrics.csv report.md run.json model.onnx model.keras .hidden.png"
+    names += " galleries/x.png deep/er/y.csv"
     for name in names.split():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
@@ -95,7 +98,8 @@ def test_where_files_are_shown(tmp_path: Path) -> None:
         "galleries/gallery_worst.png",
         "galleries/x.png",
         "curves/loss.png",
-        "curves/roc.csv",
+        "curves/curves.csv",
+        "images.csv",
         "deep/er/y.csv",
         "history.csv",
         "system_metrics.csv",

@@ -11,6 +11,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -40,10 +42,10 @@ def test_a_run_per_cross_validation_with_a_child_per_fold(root: Path, cv: CrossV
     assert parent["params"] == {"train.epochs": "3", "preprocess.resize": "null"}
     assert child["params"] == {**parent["params"], "fold": "1"}
     assert child["tags"]["mlflow.parentRunId"] == cv.name
+    assert parent["tags"]["mlflow.user"] == "ada"
     assert child["tags"]["sgseg.dvc_stage"] == "train@1"
     for run in (parent, child):
         assert run["tags"]["mlflow.source.git.commit"] == "f" * 40
-        assert run["tags"]["mlflow.user"] == "ada"
         assert run["inputs"] == [
             ("simulated", "d" * 32 + ".dir", '{"uri": "data/dataset"}', '{"images": 12}')
         ]
@@ -59,6 +61,37 @@ def test_curves_are_at_their_epochs_with_their_times(root: Path, cv: CrossValida
         (2, times[1], 1 / 2 + 1),
         (3, times[2], 1 / 3 + 1),
     ]
+
+
+def test_times_of_epochs_are_kept_where_the_table_has_none(
+    root: Path, cv: CrossValidation, forget: Callable[[], None]
+) -> None:
+    folder = root / "models" / "folds" / "0"
+    rows = [{"epoch": epoch, "loss": 1 / epoch} for epoch in (1, 2, 3)]
+    with live_fold(FoldIdentity(cv, 0), folder, root=root) as live:
+        for row in rows:
+            live.epoch(int(row["epoch"]), row)
+            time.sleep(0.02)
+        live.epoch(1, rows[0])  # as a resumed training reports the epochs before
+        write_table(folder / "history.csv", rows)
+    before = snapshot(root)["fold 0"]["metrics"]["loss"]
+    assert before[0][1] < before[1][1] < before[2][1]
+    forget()
+    track(root)
+    assert snapshot(root)["fold 0"]["metrics"]["loss"] == before
+
+
+def test_a_fold_says_which_stage_made_it(
+    root: Path, cv: CrossValidation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_STAGE", "train@1")
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-newt")
+    with live_fold(FoldIdentity(cv, 1), root / "models/folds/1", root=root):
+        pass
+    seen = snapshot(root)
+    assert seen["fold 1"]["tags"]["sgseg.dvc_stage"] == "train@1"
+    assert seen["fold 1"]["tags"]["sgseg.dvc_experiment"] == "brave-newt"
+    assert "sgseg.dvc_stage" not in seen[cv.name]["tags"]
 
 
 def test_files_are_shown_but_not_weights(root: Path, cv: CrossValidation) -> None:
@@ -163,6 +196,17 @@ def _check_resumed(root: Path, cv: CrossValidation, before: Snapshot) -> None:
         (int(row["step"]), int(row["timestamp_ms"]), row[name]) for row in rows
     ]
     assert len(rows) > len(before["fold 0"]["metrics"][name]) > 0
+
+
+def test_a_killed_fold_that_nobody_resumes_ends_with_the_next_training(
+    root: Path, cv: CrossValidation
+) -> None:
+    _killed(root)
+    train(root, replace(cv, key="beef" * 8, name="cv of other parameters"), 1)
+    seen = snapshot(root)
+    assert seen["fold 0"]["status"] == "KILLED"
+    assert seen[cv.name]["status"] == "FAILED"
+    assert seen["fold 1"]["status"] == "FINISHED"
 
 
 def test_a_fold_that_is_being_trained_is_not_trained_twice(root: Path, cv: CrossValidation) -> None:

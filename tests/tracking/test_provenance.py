@@ -9,13 +9,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from dvc.repo import Repo
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sgseg.config import load_params
 from sgseg.tracking import DatasetInput, cross_validation, dvc_md5, git_state, provenance_tags
-from sgseg.tracking.provenance import code_digest, digest, flat
+from sgseg.tracking.provenance import SHAPING, code_digest, digest, flat
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 DATA = DatasetInput("simulated", "1" * 32 + ".dir", "data/dataset")
@@ -112,11 +113,19 @@ def test_a_cross_validation_is_known_by_what_shapes_its_models(tmp_path: Path) -
     # scores do not shape a model; the data do so through their digest alone
     assert key(evaluate=params.evaluate.model_copy(update={"bootstrap": 7})) == first.key
     assert key(data=params.data.model_copy(update={"source": "other"})) == first.key
+    assert key(evaluate=params.evaluate.model_copy(update={"object_iou": 0.7})) != first.key
     assert key(train=params.train.model_copy(update={"seed": 99})) != first.key
     other = DatasetInput("simulated", "2" * 32 + ".dir", "data/dataset")
     assert cross_validation(params, datasets=[other], code=["src"], root=tmp_path).key != first.key
     (source / "net.py").write_text("depth = 4\n")
     assert key() != first.key
+
+
+def test_what_the_stage_depends_on_is_what_shapes_a_model() -> None:
+    # Otherwise DVC would train anew and MLflow and the checkpoint take it for the same training.
+    # The source of the data is known by the digest of the data.
+    stages = yaml.safe_load((PARAMS.parent / "dvc.yaml").read_text())["stages"]
+    assert set(stages["train"]["params"]) - {"data.source"} == set(SHAPING)
 
 
 def test_code_is_known_by_names_and_content(tmp_path: Path) -> None:

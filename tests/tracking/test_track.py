@@ -96,7 +96,8 @@ def test_epochs_without_a_time_are_spread_over_the_training(
     folder = train(root, cv, 0)
     write_table(folder / "history.csv", [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
     content = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps(content | {"started_ms": 1000, "ended_ms": 1500}))
+    changed = {"started_ms": 1000, "ended_ms": 1500, "epoch_ms": {}}
+    (folder / "run.json").write_text(json.dumps(content | changed))
     forget()
     track(root)
     seen = snapshot(root)["fold 0"]

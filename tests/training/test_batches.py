@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sgseg.training.augment import Augmentation
-from sgseg.training.batches import Example, Sampling, batches, steps_per_epoch
+from sgseg.training.batches import Example, Sampling, batches, patches_of, steps_per_epoch
 
 from .tiny import EVERYTHING, draw
 
 NOTHING = Augmentation()
-SAMPLING = Sampling(patch_size=16, patches_per_image=2, batch_size=4, foreground_share=0.5)
+SAMPLING = Sampling(patch_size=16, coverage=1.28, batch_size=4, foreground_share=0.5)
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -34,11 +34,34 @@ def epoch(
     )
 
 
+def covering(n_patches: int, example: Example) -> float:
+    """The coverage that `n_patches` of 16 x 16 px make of an image."""
+    return n_patches * 16**2 / example.labels.size
+
+
 def constant(value: int, *, shape: tuple[int, int] = (20, 20)) -> Example:
     """An image that can be told from any patch of it."""
     return Example(
         str(value), np.full(shape, value, dtype=np.float32), np.zeros(shape, dtype=np.int32)
     )
+
+
+@pytest.mark.parametrize(
+    ("shape", "coverage", "patches"),
+    [
+        ((160, 160), 1.0, 100),  # 10 x 10 patches of 16 x 16 px
+        ((160, 160), 0.4, 40),
+        ((160, 320), 0.4, 80),
+        ((20, 20), 0.4, 1),  # 0.4 * 400 / 256 = 0.6
+        ((5, 5), 0.001, 1),  # never none
+        ((20, 20), 3.0, 5),  # 3 * 400 / 256 = 4.7
+    ],
+)
+def test_larger_images_give_more_patches(
+    shape: tuple[int, int], coverage: float, patches: int
+) -> None:
+    sampling = replace(SAMPLING, coverage=coverage)
+    assert patches_of(constant(1, shape=shape), sampling) == patches
 
 
 @pytest.mark.parametrize(
@@ -48,10 +71,11 @@ def constant(value: int, *, shape: tuple[int, int] = (20, 20)) -> Example:
 def test_number_and_size_of_the_batches(
     n_images: int, per_image: int, size: int, steps: int
 ) -> None:
-    sampling = replace(SAMPLING, patches_per_image=per_image, batch_size=size)
     examples = [constant(value) for value in range(n_images)]
+    coverage = covering(per_image, examples[0])
+    sampling = replace(SAMPLING, coverage=coverage, batch_size=size)
     found = epoch(examples, sampling=sampling)
-    assert len(found) == steps_per_epoch(n_images, sampling) == steps
+    assert len(found) == steps_per_epoch(examples, sampling) == steps
     assert [len(images) for images, _ in found[:-1]] == [size] * (steps - 1)
     assert sum(len(images) for images, _ in found) == n_images * per_image
     for images, masks in found:
@@ -60,14 +84,23 @@ def test_number_and_size_of_the_batches(
 
 
 @settings(max_examples=20)
-@given(st.integers(1, 9), st.integers(1, 3), st.integers(1, 5), st.integers(0, 5))
-def test_every_image_comes_as_often_in_every_epoch(
-    n_images: int, per_image: int, size: int, number: int
+@given(
+    st.lists(st.integers(10, 60), min_size=1, max_size=9),
+    st.floats(0.1, 3.0),
+    st.integers(1, 5),
+    st.integers(0, 5),
+)
+def test_every_image_gives_its_patches_in_every_epoch(
+    heights: list[int], coverage: float, size: int, number: int
 ) -> None:
-    sampling = replace(SAMPLING, patches_per_image=per_image, batch_size=size)
-    found = epoch([constant(value) for value in range(n_images)], sampling=sampling, number=number)
+    sampling = replace(SAMPLING, coverage=coverage, batch_size=size)
+    examples = [constant(value, shape=(height, 20)) for value, height in enumerate(heights)]
+    found = epoch(examples, sampling=sampling, number=number)
+    assert len(found) == steps_per_epoch(examples, sampling)
     seen = [int(image[0, 0, 0]) for images, _ in found for image in images]
-    assert sorted(seen) == sorted(list(range(n_images)) * per_image)
+    assert [seen.count(value) for value in range(len(examples))] == [
+        patches_of(example, sampling) for example in examples
+    ]
 
 
 def test_epochs_have_another_order() -> None:
@@ -121,8 +154,9 @@ def lonely(row: int, column: int) -> Example:
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_the_share_of_patches_with_a_granule(share: float) -> None:
-    sampling = replace(SAMPLING, patches_per_image=300, foreground_share=share)
-    found = epoch([lonely(200, 100)], sampling=sampling, augmentation=EVERYTHING)
+    example = lonely(200, 100)
+    sampling = replace(SAMPLING, coverage=covering(300, example), foreground_share=share)
+    found = epoch([example], sampling=sampling, augmentation=EVERYTHING)
     with_granule = np.mean([mask.any() for _, masks in found for mask in masks])
     # binomial: 4 standard deviations are at most 4 * sqrt(0.3 * 0.7 / 300) = 0.106
     assert with_granule == pytest.approx(share, abs=0.11 if 0 < share < 1 else 0.01)
@@ -130,8 +164,9 @@ def test_the_share_of_patches_with_a_granule(share: float) -> None:
 
 @pytest.mark.parametrize("place", [(0, 0), (0, 398), (398, 0), (398, 398), (200, 0)])
 def test_granules_at_the_border_are_found_as_well(place: tuple[int, int]) -> None:
-    sampling = replace(SAMPLING, patches_per_image=50, foreground_share=1.0)
-    found = epoch([lonely(*place)], sampling=sampling)
+    example = lonely(*place)
+    sampling = replace(SAMPLING, coverage=covering(50, example), foreground_share=1.0)
+    found = epoch([example], sampling=sampling)
     assert all(mask.any() for _, masks in found for mask in masks)
 
 
@@ -140,7 +175,7 @@ def test_small_granules_are_shown_as_often_as_large_ones() -> None:
     labels[50:150, 50:150] = 3  # 10,000 px
     labels[100:102, 350:352] = 9  # 4 px
     example = Example("two", (labels == 9).astype(np.float32), labels)
-    sampling = replace(SAMPLING, patches_per_image=200, foreground_share=1.0)
+    sampling = replace(SAMPLING, coverage=covering(200, example), foreground_share=1.0)
     found = epoch([example], sampling=sampling)
     small = np.mean([image.any() for images, _ in found for image in images])
     # binomial: 4 * sqrt(0.5 * 0.5 / 200) = 0.14
@@ -168,7 +203,7 @@ def test_an_image_without_granules_gives_patches_all_the_same() -> None:
 def test_patches_stay_inside_and_reach_everywhere() -> None:
     image = np.arange(40 * 50, dtype=np.float32).reshape(40, 50)
     example = Example("places", image, np.zeros((40, 50), np.int32))
-    sampling = replace(SAMPLING, patches_per_image=2000, batch_size=2000)
+    sampling = replace(SAMPLING, coverage=covering(2000, example), batch_size=2000)
     ((images, _),) = epoch([example], sampling=sampling)
     tops, lefts = np.divmod(images[:, 0, 0, 0].astype(int), 50)
     # corners at rows 0 to 40 - 16 and columns 0 to 50 - 16, none mirrored

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
 from sgseg.training.augment import Augmentation
@@ -34,7 +35,8 @@ RECIPE = Recipe(
         "dropout": 0.2,
         "normalisation": "batch",
     },
-    sampling=Sampling(patch_size=32, patches_per_image=1, batch_size=2, foreground_share=0.5),
+    # 40 x 44 px and more: one patch of each image
+    sampling=Sampling(patch_size=32, coverage=0.4, batch_size=2, foreground_share=0.5),
     augmentation=EVERYTHING,
     epochs=3,
     loss="bce_dice",
@@ -84,7 +86,7 @@ def train(
 
 def weights(trained: Trained) -> list[NDArray[Any]]:
     """All variables of the network, its random states included."""
-    return [np.array(variable) for variable in trained.model.variables]
+    return [ops.convert_to_numpy(variable) for variable in trained.model.variables]
 
 
 def digest(trained: Trained) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from sgseg.dataset.groups import Groups
 from sgseg.dataset.structure import (
     LARGEST,
     ORIENTATIONS,
@@ -220,29 +221,3 @@ def overlap(
     mine = first[max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)]
     other = second[max(-dy, 0) : height + min(-dy, 0), max(-dx, 0) : width + min(-dx, 0)]
     return mine, other
-
-
-class Groups:
-    """n items, joined pair by pair into groups (union-find)."""
-
-    def __init__(self, n: int) -> None:
-        self._parent = list(range(n))
-        self._size = [1] * n
-
-    def root(self, item: int) -> int:
-        """The smallest item of the group."""
-        while self._parent[item] != item:
-            self._parent[item] = self._parent[self._parent[item]]
-            item = self._parent[item]
-        return item
-
-    def join(self, a: int, b: int) -> None:
-        """Make the groups of two items one."""
-        a, b = sorted((self.root(a), self.root(b)))
-        if a != b:
-            self._parent[b] = a
-            self._size[a] += self._size[b]
-
-    def size(self, item: int) -> int:
-        """Number of items in the group."""
-        return self._size[self.root(item)]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from sgseg.dataset.checks import Check, Row
-from sgseg.dataset.ingest import SEVERAL
+from sgseg.dataset.manifest import SEVERAL
 from sgseg.errors import Problem
 
 

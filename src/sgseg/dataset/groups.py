@@ -7,10 +7,35 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from sgseg.config import Split
-from sgseg.dataset.copies import Groups
 
 logger = logging.getLogger(__name__)
 _SPELLED_OUT = 3
+
+
+class Groups:
+    """n items, joined pair by pair into groups (union-find)."""
+
+    def __init__(self, n: int) -> None:
+        self._parent = list(range(n))
+        self._size = [1] * n
+
+    def root(self, item: int) -> int:
+        """The smallest item of the group."""
+        while self._parent[item] != item:
+            self._parent[item] = self._parent[self._parent[item]]
+            item = self._parent[item]
+        return item
+
+    def join(self, a: int, b: int) -> None:
+        """Make the groups of two items one."""
+        a, b = sorted((self.root(a), self.root(b)))
+        if a != b:
+            self._parent[b] = a
+            self._size[a] += self._size[b]
+
+    def size(self, item: int) -> int:
+        """Number of items in the group."""
+        return self._size[self.root(item)]
 
 
 def name_groups(

@@ -24,6 +24,7 @@ from sgseg.dataset.entries import Entry, find_entries
 from sgseg.dataset.folders import replacing_folder
 from sgseg.dataset.groups import name_groups
 from sgseg.dataset.manifest import (
+    SEVERAL,
     read_canonical_image,
     read_canonical_labels,
     write_manifest,
@@ -39,7 +40,6 @@ from sgseg.images.write import write_labels
 logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
-SEVERAL = " | "  # between the problems of one image
 _DIGITS = 6
 
 
@@ -95,8 +95,12 @@ def ingest(
         names = [item.row["image_id"] for item in usable]
         declared = [item.row["declared_group"] for item in usable]
         groups = name_groups(names, declared, [(copy.a, copy.b) for copy in copies])
+        of_declared = dict(zip(declared, groups, strict=True))
         for item, group in zip(usable, groups, strict=True):
             item.row["group"] = group
+        for row in rows:
+            # Also an image that cannot be used binds those of its declared group.
+            row["group"] = of_declared.get(row["declared_group"] or None, row["group"])
         write_manifest(folder, rows)
         report = _describe(folder, usable, copies, copy_correlation, object_iou)
         _write_json(folder / "copies.json", report)

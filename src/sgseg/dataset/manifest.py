@@ -15,6 +15,8 @@ import pandas as pd
 import tifffile
 from numpy.typing import NDArray
 
+SEVERAL = " | "  # between the problems of one image
+
 COLUMNS: dict[str, str] = {
     "image_id": "unique name: the path below images/ without its ending, '/' written as '__'",
     "source": "name of the data set under data/raw",

@@ -25,6 +25,8 @@ LARGEST = 2048  # px; a larger image is shrunk before it is compared
 SIDE, RIM = 32, 4  # of a descriptor, in its own pixels
 DESCRIPTOR_FINE, DESCRIPTOR_COARSE = 1.5, 5.0
 LIKENESS = 0.55  # of descriptors, to look closer: a shift of 3 % of the image leaves that much
+BLANK = 1e-5  # of the largest value: rounding of 32-bit numbers
+FEW = 50
 _BLOCK = 512
 
 
@@ -43,6 +45,8 @@ def structure(pixels: Pixels) -> tuple[Structure, int]:
     values = pixels.astype(np.float32)
     if factor > 1:
         values = _shrink(values, values.shape[0] // factor, values.shape[1] // factor)
+    # Hot pixels, which all images of a camera share, would make all its empty fields copies.
+    values = ndimage.median_filter(values, 3)
     rim = min(int(COARSE), min(values.shape) // 8)
     return _band(values, fine=FINE, coarse=COARSE, rim=rim), factor
 
@@ -51,6 +55,8 @@ def descriptor(pixels: Pixels) -> Structure:
     """A small picture (32, 32) of an image's structure, to find candidates among thousands."""
     size = SIDE + 2 * RIM
     small = _shrink(pixels.astype(np.float32), size, size)
+    if small.max() - small.min() <= BLANK * np.abs(small).max():
+        return np.zeros((SIDE, SIDE), dtype=np.float32)
     surfaces = _surfaces(size)
     small -= (surfaces @ (surfaces.T @ small.ravel())).reshape(size, size)
     return _band(small, fine=DESCRIPTOR_FINE, coarse=DESCRIPTOR_COARSE, rim=RIM)
@@ -64,15 +70,16 @@ def unit(values: Structure) -> Structure:
 
 
 def _band(pixels: Structure, *, fine: float, coarse: float, rim: int) -> Structure:
+    if pixels.max() - pixels.min() <= BLANK * np.abs(pixels).max():
+        inner = tuple(slice(rim, side - rim) for side in pixels.shape)
+        return np.zeros_like(pixels[inner])
     band = ndimage.gaussian_filter(pixels, fine) - ndimage.gaussian_filter(pixels, coarse)
     # At the rim the filters see mirrored pixels: uneven light would look like structure there.
     band = band[rim : band.shape[0] - rim, rim : band.shape[1] - rim]
-    contrast = float(band.std())
-    if contrast <= 1e-5 * max(float(np.abs(pixels).max()), 1e-30):
-        return np.zeros_like(band)
-    # Few bright spots, such as hot pixels that all images of a camera share, must not decide alone.
+    contrast = band.std()
+    # Few bright spots must not decide alone.
     local = np.sqrt(np.maximum(ndimage.gaussian_filter(band * band, coarse), 0))
-    return unit(band / (local + contrast))
+    return unit(band / np.maximum(local + contrast, np.finfo(np.float32).tiny))
 
 
 def _shrink(pixels: Structure, height: int, width: int) -> Structure:
@@ -129,10 +136,12 @@ def candidates(
 def _whiten(descriptors: Structure) -> Structure:
     """Play down what many images of the set have in common, such as the outline of a round cell.
 
-    What is common is known only from many images: for few of them next to nothing is changed. It is
-    taken over all orientations, so the result turns as the image turns.
+    What is common is known only from many images: for few of them nothing is changed. It is taken
+    over all orientations, so the result turns as the image turns.
     """
     n = len(descriptors)
+    if n < FEW:
+        return descriptors
     covariance = np.zeros((SIDE * SIDE, SIDE * SIDE))
     for transform in ORIENTATIONS:
         turned = np.stack([turn(item, transform) for item in descriptors]).reshape(n, -1)

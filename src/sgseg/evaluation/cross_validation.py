@@ -272,6 +272,7 @@ def bundle_spec(
         threshold=point.threshold,
         min_area_px=point.min_area_px,
         margin_px=margin_px,
+        orientations=params.predict.orientations,
         pixel_size_um=pixel_size_um,
         facts=facts or {},
     )

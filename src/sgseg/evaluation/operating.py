@@ -57,8 +57,8 @@ def qualities_of_map(
 def best_point(tables: Iterable[Mapping[Point, Quality]]) -> Point:
     """The point with the largest sum of pooled object F1 and mean foreground IoU.
 
-    On a few hundred granules either alone is flat and noisy around its maximum; together they have less
-    of a choice by chance, and neither is bought with the other.
+    On a few hundred granules either alone is flat and noisy around its maximum; together they have
+    less of a choice by chance, and neither is bought with the other.
     """
     tables = list(tables)
 

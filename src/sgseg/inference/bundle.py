@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sgseg.errors import InputError, Problem
 from sgseg.images.write import replacing
-from sgseg.inference.network import OnnxNetwork
+from sgseg.inference.network import ORIENTATIONS, OnnxNetwork, run_in_orientations
 from sgseg.inference.preprocess import NORMALISATIONS, Preprocessing, resample
 from sgseg.inference.segment import to_labels
 
@@ -38,6 +38,8 @@ class BundleSpec:
         From probability to granules, see `to_labels`.
     margin_px
         How far the network sees, see `OnnxNetwork`.
+    orientations
+        1, or 8 to average over mirrored and turned images, see `run_in_orientations`.
     pixel_size_um
         Median pixel size of the training images; None where unknown.
     facts
@@ -49,6 +51,7 @@ class BundleSpec:
     threshold: float
     min_area_px: int
     margin_px: int | None
+    orientations: int = 1
     pixel_size_um: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
@@ -102,13 +105,17 @@ _RIGHT: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or _is_whole(value, least=0),
         "a whole number, at least 0, or null",
     ),
+    "orientations": (
+        lambda value: _is_whole(value, least=1) and value in ORIENTATIONS,
+        "1 or 8",
+    ),
     "pixel_size_um": (_is_size_or_none, "a number above 0, or null"),
     "facts": (lambda value: isinstance(value, dict), "a mapping"),
 }
 
 
 def _problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
-    optional = {"pixel_size_um", "facts"}
+    optional = {"orientations", "pixel_size_um", "facts"}
     for name in sorted(_RIGHT.keys() - content.keys() - optional):
         yield Problem(f"{path}: {name}", "missing")
     for name in sorted(content.keys() - _RIGHT.keys() - {"format"}):
@@ -232,7 +239,8 @@ class Segmenter:
         image = self._preprocessing.prepare(pixels, pixel_size_um)
         height, width = pixels.shape
         for index in range(len(self._networks)) if members is None else members:
-            yield resample(self._networks[index](image), (height, width))
+            found = run_in_orientations(self._networks[index], image, self.spec.orientations)
+            yield resample(found, (height, width))
 
     def segment(
         self, pixels: NDArray[np.generic], *, pixel_size_um: float | None = None

@@ -12,6 +12,7 @@ from sgseg.errors import InputError, Problem
 
 FloatImage = NDArray[np.float32]
 CORE_PX = 1024
+ORIENTATIONS = (1, 8)
 
 
 class OnnxNetwork:
@@ -77,3 +78,20 @@ class OnnxNetwork:
     def _run(self, tile: FloatImage) -> FloatImage:
         output = self._session.run(None, {self._input: tile[None, ..., None]})[0]
         return np.asarray(output[0, ..., 0], dtype=np.float32)
+
+
+def run_in_orientations(network: OnnxNetwork, image: FloatImage, orientations: int) -> FloatImage:
+    """Probability (h, w) of an image, as it is (1) or averaged over its 8 mirrorings and turns.
+
+    A granule is one whichever way the camera was turned: what the network makes of the orientation
+    is error, and averaging takes part of it away.
+    """
+    if orientations == 1:
+        return network(image)
+    total = np.zeros_like(image)
+    for turns in range(4):
+        turned = np.rot90(image, turns)
+        total += np.rot90(network(np.ascontiguousarray(turned)), -turns)
+        mirrored = network(np.ascontiguousarray(turned[:, ::-1]))
+        total += np.rot90(mirrored[:, ::-1], -turns)
+    return total / np.float32(8)

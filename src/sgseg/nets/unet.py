@@ -87,7 +87,7 @@ def build_unet(
                 )(x)
             x = layers.Activation("relu", name=f"{name}_relu_{step}")(x)
             if step == "a" and dropout:
-                x = layers.SpatialDropout2D(dropout, name=f"{name}_dropout")(x)
+                x = layers.Dropout(dropout, name=f"{name}_dropout")(x)
         return x
 
     image = keras.Input((None, None, channels), name="image")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from sgseg.errors import InputError, Problem
+from sgseg.evaluation.table import COLUMNS, HEADLINE, score_rows
 from sgseg.tracking import runs
 from sgseg.tracking.files import Artifact, Point, artifacts
 from sgseg.tracking.identity import (
@@ -43,6 +44,7 @@ SECTIONS = {
     "baseline_out_of_fold": "baseline_oof",
     "baseline_test": "baseline_test",
     "label_ceiling": "label_ceiling",
+    "operating_point": "operating_point",
 }
 """Sections of metrics.json that hold one score by name, and how their metrics begin."""
 
@@ -132,6 +134,7 @@ def put_evaluation(
         The store cannot be written.
     """
     scores = read_scores(folder / METRICS_FILE)
+    text = note(scores)
     digest = file_md5(folder / METRICS_FILE)
     files = [
         Artifact(item.path, "report" if item.shown_as == item.path.name else item.folder)
@@ -146,9 +149,9 @@ def put_evaluation(
         new = parent.data.tags.get(EVALUATION) != digest
         values = _put_scores(store, parent, parent_scores(scores), digest, record)
         for child in runs.children(store, record.cv.key):
-            own = scores.get("folds", {}).get(child.data.tags[runs.FOLD], {})
-            values += _put_scores(store, child, _named("oof", own), digest, record)
-        _put_note(store, parent, scores, record.tags)
+            own = fold_scores(scores, child.data.tags[runs.FOLD])
+            values += _put_scores(store, child, own, digest, record)
+        _put_note(store, parent, text, record.tags)
         copied = runs.log_artifacts(store, parent, files)
     what: What = "put back" if new else "completed" if values or copied else "already there"
     return Restored(str(folder), what, parent.info.run_id, values, copied)
@@ -182,6 +185,16 @@ def parent_scores(scores: Mapping[str, Any]) -> dict[str, float]:
     for section, prefix in SECTIONS.items():
         result |= _named(prefix, scores.get(section) or {})
     return result
+
+
+def fold_scores(scores: Mapping[str, Any], fold: str) -> dict[str, float]:
+    """Metrics of a fold's run: its network on images it has not seen."""
+    members = {"oof": "folds", "test": "test_members"}
+    return {
+        name: value
+        for prefix, section in members.items()
+        for name, value in _named(prefix, (scores.get(section) or {}).get(fold, {})).items()
+    }
 
 
 def _named(prefix: str, scores: Mapping[str, Any]) -> dict[str, float]:
@@ -227,50 +240,21 @@ def _put_scores(
     return len(missing)
 
 
-def _put_note(
-    store: Store, parent: Any, scores: Mapping[str, Any], tags: Mapping[str, str]
-) -> None:
+def _put_note(store: Store, parent: Any, text: str, tags: Mapping[str, str]) -> None:
     """The table at the top of the run's page; a description that somebody wrote is left alone."""
     found = parent.data.tags.get(NOTE, "")
-    wanted = {**tags, NOTE: note(scores)} if not found or found.startswith(NOTE_TITLE) else tags
+    wanted = {**tags, NOTE: text} if not found or found.startswith(NOTE_TITLE) else tags
     for name, value in wanted.items():
         if parent.data.tags.get(name) != value:
             store.client.set_tag(parent.info.run_id, name, value)
 
 
 def note(scores: Mapping[str, Any]) -> str:
-    """Scores as a Markdown table: one row per metric, one column per section."""
-    columns = {
-        "cross-validation": "cv",
-        "out of fold": "out_of_fold",
-        "test": "test",
-        "baseline, out of fold": "baseline_out_of_fold",
-        "baseline, test": "baseline_test",
-        "label ceiling": "label_ceiling",
-    }
-    shown = {title: scores[key] for title, key in columns.items() if scores.get(key)}
-    names = list(dict.fromkeys(name for section in shown.values() for name in section))
-    lines = [f"| | {f'{GAP} | '.join(shown)} |", "|---" * (len(shown) + 1) + "|"]
-    for name in names:
-        cells = [_cell(section.get(name)) for section in shown.values()]
-        if any(cells):
-            lines.append(f"| {name.replace('_', ' ')}{GAP} | {f'{GAP} | '.join(cells)} |")
-    return "\n".join([NOTE_TITLE, "", *lines])
-
-
-def _cell(score: Any) -> str:
-    if isinstance(score, Mapping):
-        if "mean" in score:
-            return f"{_number(score['mean'])} ± {_number(score.get('std'))}"
-        text = _number(score.get("value"))
-        if score.get("low") is not None and score.get("high") is not None:
-            text += f"&nbsp;({_number(score['low'])}–{_number(score['high'])})"
-        return text
-    return _number(score)
-
-
-def _number(value: Any) -> str:
-    return f"{value:.3g}" if _is_number(value) else ""
+    """The table of the report, in Markdown."""
+    rows = [row for row in score_rows(scores, HEADLINE) if any(row[1:])]
+    lines = [f"{GAP} | ".join(line) for line in (COLUMNS, *rows)]
+    lines.insert(1, " | ".join("---" for _ in COLUMNS))
+    return "\n".join([NOTE_TITLE, "", *(f"| {line} |" for line in lines)])
 
 
 def _bundle(evaluated: Path) -> list[Artifact]:

@@ -44,8 +44,9 @@ class Artifact(NamedTuple):
 def read_history(record: FoldRecord, folder: str | Path) -> list[Point]:
     """Points of history.csv: step = epoch, one metric per column.
 
-    Without a column `timestamp_ms` the epochs are spread evenly over the time that the fold took.
-    Cells that are empty or not finite are left out, as they are in a live run.
+    Times are those of a column `timestamp_ms`, else those of the record; where neither knows an
+    epoch, the epochs are taken to be spread evenly over the time that the fold took. Cells that are
+    empty or not finite are left out, as they are in a live run.
     """
     path = Path(folder) / HISTORY_FILE
     if not path.is_file():
@@ -54,8 +55,9 @@ def read_history(record: FoldRecord, folder: str | Path) -> list[Point]:
     ended = record.ended_ms or record.started_ms
     points: list[Point] = []
     for index, row in enumerate(rows, start=1):
+        epoch = int(row["epoch"])
         even = record.started_ms + (ended - record.started_ms) * index // len(rows)
-        points += points_of(row, step=int(row["epoch"]), default_ms=even)
+        points += points_of(row, step=epoch, default_ms=record.epoch_ms.get(str(epoch), even))
     return points
 
 
@@ -115,8 +117,8 @@ def write_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 def artifacts(folder: str | Path, *, plain: str = "") -> list[Artifact]:
     """The files of a folder that a run shows.
 
-    Pictures whose name begins with `gallery` go to galleries/, other pictures and tables to
-    curves/, the rest to `plain`; what already lies in a folder of its own keeps it.
+    Pictures whose name begins with `gallery` go to galleries/, other pictures and tables whose name
+    begins with `curve` to curves/, the rest to `plain`; what already lies in a folder keeps it.
     """
     folder = Path(folder)
     found: list[Artifact] = []
@@ -134,9 +136,7 @@ def _shown_in(below: Path, plain: str) -> str:
         return below.parent.as_posix()
     if below.suffix in {".png", ".svg"}:
         return "galleries" if below.name.startswith("gallery") else "curves"
-    if below.suffix == ".csv" and below.name not in {HISTORY_FILE, SYSTEM_FILE}:
-        return "curves"
-    return plain
+    return "curves" if below.suffix == ".csv" and below.name.startswith("curve") else plain
 
 
 def content_digest(files: Iterable[Artifact]) -> str:

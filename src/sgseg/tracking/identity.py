@@ -68,6 +68,8 @@ class FoldRecord:
     mlflow_run_id: str | None = None
     process: str = ""
     """The process that trains, as `running_process` writes it; empty once it has ended."""
+    epoch_ms: Mapping[str, int] = field(default_factory=dict)
+    """When each epoch ended, by its number."""
 
     @property
     def run_key(self) -> str:

@@ -27,6 +27,7 @@ from sgseg.tracking.identity import (
     write_record,
 )
 from sgseg.tracking.process import SystemSampler, is_gone, running_process
+from sgseg.tracking.provenance import provenance_tags
 from sgseg.tracking.restore import put_fold
 from sgseg.tracking.store import (
     Store,
@@ -95,11 +96,11 @@ class LiveFold:
         self.earlier_samples: list[dict[str, float]] = []
         self._root = root
         self._store: Store | None = None
-        self._logged: set[tuple[str, int]] = set()
+        self._logged: dict[tuple[str, int], int] = {}
         self._writing = threading.Lock()
         self._quiet_until = 0.0
         self._goes_on = "The training goes on without MLflow."
-        self.record = _record(identity, folder)
+        self.record = _record(identity, folder, root)
         folder.mkdir(parents=True, exist_ok=True)
         self._tolerantly(self._open, self.record.identity.cv.experiment)
         write_record(self.record, folder)
@@ -115,7 +116,12 @@ class LiveFold:
             By name. `timestamp_ms`, if given, is the time of all of them. Values that are not
             finite are left out, as are those already logged before an interruption.
         """
-        self._log(points_of(metrics, step=epoch, default_ms=_now_ms()))
+        moment = int(metrics.get(TIMESTAMP, self.record.epoch_ms.get(str(epoch), _now_ms())))
+        if str(epoch) not in self.record.epoch_ms:
+            times = {**self.record.epoch_ms, str(epoch): moment}
+            self.record = replace(self.record, epoch_ms=times)
+            write_record(self.record, self.folder)
+        self._log(points_of(metrics, step=epoch, default_ms=moment))
 
     def sample(self, row: Mapping[str, float]) -> None:
         """Log one row of system metrics."""
@@ -142,6 +148,7 @@ class LiveFold:
             number = run.info.run_id
             store.client.set_tag(number, runs.PROCESS, self.record.process)
             runs.settle_parent(store, self.record.identity.cv.key)
+            runs.end_the_killed(store)
         with failures_named(store.uri):
             runs.describe_fold(store, run, self.record)
         self.record = replace(self.record, mlflow_run_id=number)
@@ -152,8 +159,17 @@ class LiveFold:
             store.client.restore_run(run.info.run_id)
         runs.ensure_parent(store, self.record.identity.cv, run.info.start_time)
         runs.set_status(store, run, "RUNNING", None)
-        self.record = replace(self.record, started_ms=run.info.start_time)
         self._logged = runs.logged_points(store, run)
+        times = {
+            str(step): moment
+            for (name, step), moment in self._logged.items()
+            if not name.startswith("system/")
+        }
+        self.record = replace(
+            self.record,
+            started_ms=run.info.start_time,
+            epoch_ms={**times, **self.record.epoch_ms},
+        )
         self.earlier_samples = runs.system_samples(store, run)
 
     def _log(self, points: list[Point]) -> None:
@@ -165,7 +181,7 @@ class LiveFold:
     def _log_new(self, store: Store, points: list[Point]) -> None:
         with failures_named(store.uri):
             runs.log_points(store, self.record.mlflow_run_id or "", points)
-        self._logged |= {(item.name, item.step) for item in points}
+        self._logged |= {(item.name, item.step): item.timestamp_ms for item in points}
 
     def _complete(self) -> None:
         store = self._store or open_store(self._root, self.record.identity.cv.experiment)
@@ -185,8 +201,9 @@ class LiveFold:
             logger.warning("Not logged to MLflow: %s", error)
 
 
-def _record(identity: FoldIdentity, folder: Path) -> FoldRecord:
+def _record(identity: FoldIdentity, folder: Path, root: Path) -> FoldRecord:
     """The record in the folder if it is of this fold and not finished, else a new one."""
+    identity = replace(identity, tags={**provenance_tags(root), **identity.tags})
     fresh = FoldRecord(identity, started_ms=_now_ms(), process=running_process())
     if not (folder / RUN_FILE).exists():
         return fresh

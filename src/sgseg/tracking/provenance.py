@@ -18,8 +18,8 @@ import yaml
 from sgseg.config import Params
 from sgseg.tracking.identity import CrossValidation, DatasetInput
 
-SHAPING = ("preprocess", "network", "train")
-"""Sections of params.yaml on which the models depend, given the data."""
+SHAPING = ("evaluate.object_iou", "network", "preprocess", "train")
+"""Parameters and whole sections of params.yaml on which the models depend, given the data."""
 UPSTREAM = ("data", "ingest", "validate", "split")
 """Sections that shape the data: they are logged, and enter a key through the digest of the data."""
 
@@ -93,7 +93,9 @@ def cross_validation(
         Files and folders of Python source that shape the models, relative to `root`.
     """
     content = params.model_dump(by_alias=True, mode="json")
-    params_digest = digest({name: content[name] for name in SHAPING})
+    every = flat(content)
+    shaping, upstream = _chosen(every, SHAPING), _chosen(every, UPSTREAM)
+    params_digest = digest(shaping)
     code_md5 = code_digest(code, root)
     key = digest([params_digest, code_md5, sorted([item.name, item.digest] for item in datasets)])
     tags = provenance_tags(root, stage="")
@@ -103,10 +105,19 @@ def cross_validation(
         key=key,
         name=f"cv {network.architecture}-{train.loss}-{train.optimizer} {key[:7]}",
         experiment=params.tracking.experiment,
-        params=flat({name: content[name] for name in (*UPSTREAM, *SHAPING)}),
+        params={**upstream, **shaping},
         tags=tags,
         datasets=tuple(datasets),
     )
+
+
+def _chosen(params: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """The parameters of these names, or in these sections."""
+    return {
+        key: value
+        for key, value in params.items()
+        if any(key == name or key.startswith(f"{name}.") for name in names)
+    }
 
 
 def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -19,6 +19,8 @@ KIND, CV_KEY, FOLD = "sgseg.kind", "sgseg.cv_key", "sgseg.fold"
 RUN_KEY, PROCESS, CONTENT = "sgseg.run_key", "sgseg.process", "sgseg.content_digest"
 SUPERSEDED = "sgseg.superseded"
 PARENT = "mlflow.parentRunId"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Of folds in charts (Okabe and Ito), as MLflow's own choice gives two of four the same."""
 METRICS_AT_ONCE, PARAMS_AT_ONCE = 500, 100
 
 
@@ -94,6 +96,7 @@ def create_fold(store: Store, record: FoldRecord) -> Any:
         FOLD: str(identity.fold),
         RUN_KEY: record.run_key,
         PARENT: parent.info.run_id,
+        "mlflow.runColor": COLOURS[identity.fold % len(COLOURS)],
     }
     run = _create(
         store, f"fold {identity.fold}", {**cv.tags, **identity.tags, **own}, record.started_ms
@@ -226,10 +229,10 @@ def log_datasets(store: Store, run: Any, datasets: Iterable[DatasetInput]) -> No
         store.client.log_inputs(run.info.run_id, missing)
 
 
-def logged_points(store: Store, run: Any) -> set[tuple[str, int]]:
-    """Name and step of every value that the run has."""
+def logged_points(store: Store, run: Any) -> dict[tuple[str, int], int]:
+    """Name and step of every value that the run has, and its time in ms."""
     return {
-        (item.key, item.step)
+        (item.key, item.step): item.timestamp
         for name in run.data.metrics
         for item in store.client.get_metric_history(run.info.run_id, name)
     }

@@ -6,7 +6,7 @@ change it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -58,8 +58,8 @@ class Sampling:
     ----------
     patch_size
         Height and width in px.
-    patches_per_image
-        Drawn from every image in every epoch.
+    coverage
+        Area of an epoch's patches over the area of the images; at least one patch per image.
     batch_size
         Patches in a batch; the last batch of an epoch may be smaller.
     foreground_share
@@ -67,14 +67,19 @@ class Sampling:
     """
 
     patch_size: int
-    patches_per_image: int
+    coverage: float
     batch_size: int
     foreground_share: float
 
 
-def steps_per_epoch(n_images: int, sampling: Sampling) -> int:
+def patches_of(example: Example, sampling: Sampling) -> int:
+    """Number of patches drawn from an image in every epoch."""
+    return max(1, round(sampling.coverage * example.labels.size / sampling.patch_size**2))
+
+
+def steps_per_epoch(examples: Sequence[Example], sampling: Sampling) -> int:
     """Number of batches in an epoch."""
-    return -(-n_images * sampling.patches_per_image // sampling.batch_size)
+    return -(-sum(patches_of(example, sampling) for example in examples) // sampling.batch_size)
 
 
 def batches(
@@ -87,7 +92,7 @@ def batches(
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """All batches of one epoch: images and masks, both (N, patch, patch, 1), masks 0.0 or 1.0."""
     order = np.random.default_rng([*seed, epoch]).permutation(
-        np.repeat(np.arange(len(examples)), sampling.patches_per_image)
+        np.repeat(np.arange(len(examples)), [patches_of(item, sampling) for item in examples])
     )
     for step, start in enumerate(range(0, len(order), sampling.batch_size)):
         rng = np.random.default_rng([*seed, epoch, step + 1])

@@ -56,7 +56,7 @@ def recipe_of(params: Params) -> Recipe:
         network=params.network.model_dump(),
         sampling=Sampling(
             patch_size=train.patch_size,
-            patches_per_image=train.patches_per_image,
+            coverage=train.coverage,
             batch_size=train.batch_size,
             foreground_share=train.foreground_share,
         ),

@@ -98,7 +98,7 @@ def train_fold(
     _check_not_empty(fold, train, validation)
     make_reproducible(recipe.seed, fold)
     model = build_network(**recipe.network)
-    steps = steps_per_epoch(len(train), recipe.sampling) * recipe.epochs
+    steps = steps_per_epoch(train, recipe.sampling) * recipe.epochs
     schedule = build_schedule(recipe.schedule, peak=recipe.learning_rate, steps=steps)
     optimizer = build_optimizer(recipe.optimizer, learning_rate=schedule)
     optimizer.build(model.trainable_variables)
