@@ -7,7 +7,6 @@ READY := $(VENV)/.ready
 
 # Stages call `python`: it must be the one of the environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
 .DEFAULT_GOAL := help

@@ -1,6 +1,5 @@
 """Train one fold of the cross-validation: `python pipelines/train.py FOLD`."""
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +8,8 @@ import pandas as pd
 
 from sgseg.config import load_params
 from sgseg.errors import InputError, Problem, exit_with_message
+from sgseg.quiet import without_startup_messages
+from sgseg.tracking import DatasetInput, FoldIdentity, cross_validation, dvc_md5, live_fold
 
 DATASET = Path("data/dataset")
 SPLIT = Path("data/split")
@@ -27,17 +28,9 @@ def main() -> None:
     if len(sys.argv) != 2 or not sys.argv[1].isdecimal():
         raise InputError(Problem("train", "no fold given", "python pipelines/train.py FOLD"))
     fold, params = int(sys.argv[1]), load_params()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-    # Takes seconds, and TensorFlow reads the variable when it is imported.
-    from sgseg.tracking import (  # noqa: PLC0415
-        DatasetInput,
-        FoldIdentity,
-        cross_validation,
-        dvc_md5,
-        live_fold,
-    )
-    from sgseg.training.cross_validation import run_fold  # noqa: PLC0415
+    # Takes seconds: not before the arguments are known to be right.
+    with without_startup_messages():
+        from sgseg.training.cross_validation import run_fold  # noqa: PLC0415
 
     identity = FoldIdentity(
         cross_validation(

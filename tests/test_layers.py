@@ -19,6 +19,7 @@ BASE = {"errors", "scores"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
+    "quiet": set(),
     "scores": set(),
     "config": {"errors"},
     "images": BASE,

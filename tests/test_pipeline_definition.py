@@ -16,7 +16,7 @@ PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encodin
 STAGES: dict[str, dict[str, Any]] = DEFINITION["stages"]
 # These shape no result: messages, reading of parameters (which are dependencies of their own),
 # what MLflow shows, the command line.
-SHAPES_NOTHING = {"errors", "config", "tracking", "commands", "cli"}
+SHAPES_NOTHING = {"errors", "config", "quiet", "tracking", "commands", "cli"}
 
 
 def resolve(module: str) -> Path | None:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import tifffile
 from PIL import Image as Pillow
+from scipy import ndimage
 
 from sgseg.dataset import ingest as module
 from sgseg.dataset.importer import import_folder
@@ -157,9 +158,16 @@ def test_copies_become_one_group_and_their_masks_the_ceiling(tmp_path: Path) -> 
 
 
 def test_near_copies_share_a_group_but_not_the_ceiling(tmp_path: Path) -> None:
-    # The cell again with a third of another mixed in: 0.85 < correlation < 0.95.
-    other = np.clip(0.65 * cell(1) + 0.35 * cell(2), 0, 255).astype(np.uint8)
-    raw = write_raw(tmp_path, {"a": cell(1), "b": other, "c": cell(3)})
+    # Of two textures of variance 1, 0.9 of the one and 0.436 of the other (0.9^2 + 0.436^2 = 1)
+    # correlate to 0.9 with the first: a cell in another focal plane.
+    rng = np.random.default_rng(0)
+    one, two, three = (ndimage.gaussian_filter(rng.normal(size=(64, 64)), 2.5) for _ in range(3))
+    fields = {"a": one, "b": 0.9 * one + 0.436 * two, "c": three}
+    images = {
+        name: np.clip(120 + 30 * field / one.std(), 0, 255).astype(np.uint8)
+        for name, field in fields.items()
+    }
+    raw = write_raw(tmp_path, images)
     frame, copies = take_in(raw, tmp_path / "out")
     assert list(frame["group"]) == ["a", "a", "c"]
     (pair,) = copies["pairs"]

@@ -6,6 +6,7 @@ their side though they are renamed, processed anew, taken away and brought back.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,30 +25,28 @@ def read_registry(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        A column is missing, or a set is neither test nor development.
+        A column is missing, or a row is damaged; all are named.
     """
     path = Path(path)
     remedy = "Take the file back from version control: `git checkout` it, never edit or delete it."
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (FileNotFoundError, pd.errors.EmptyDataError):
-        return pd.DataFrame({name: pd.Series(dtype=str) for name in COLUMNS})
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        what = f"no table: {' '.join(str(error).split())}"
-        raise InputError(Problem(str(path), what, remedy=remedy)) from None
-    if list(frame.columns) != list(COLUMNS):
-        what, expected = f"columns {', '.join(frame.columns)}", ", ".join(COLUMNS)
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = ""
+    except UnicodeDecodeError:
+        raise InputError(Problem(str(path), "no UTF-8 text", remedy=remedy)) from None
+    header, *rows = csv.reader(text.splitlines() or [",".join(COLUMNS)])
+    if header != list(COLUMNS):
+        what, expected = f"columns {', '.join(header)}", ", ".join(COLUMNS)
         raise InputError(Problem(str(path), what, expected, remedy))
-    wrong = frame[~frame["set"].isin([TEST, DEVELOPMENT])]
-    if len(wrong):
-        raise InputError(
-            *(
-                Problem(f"{path}, line {line + 2}", f"set {name!r}", "test or development", remedy)
-                for line, name in wrong["set"].items()
-                if isinstance(line, int)
-            )
-        )
-    return frame
+    wrong = [
+        Problem(f"{path}, line {line}", f"{', '.join(row)!r}", f"{', '.join(COLUMNS)}", remedy)
+        for line, row in enumerate(rows, start=2)
+        if len(row) != len(COLUMNS) or row[-1] not in {TEST, DEVELOPMENT}
+    ]
+    if wrong:
+        raise InputError(*wrong)
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=str)
 
 
 def known_sides(manifest: pd.DataFrame, registry: pd.DataFrame) -> list[set[str]]:

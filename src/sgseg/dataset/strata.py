@@ -51,8 +51,11 @@ def counts_by_group(
     groups: pd.Series[str], labels: NDArray[np.str_]
 ) -> tuple[list[str], NDArray[np.float64]]:
     """Names of the groups, sorted, and (groups, strata) number of images."""
-    table = pd.crosstab(groups.to_numpy(), labels)
-    return [str(name) for name in table.index], table.to_numpy(dtype=float)
+    names, row = np.unique(groups.to_numpy(dtype=str), return_inverse=True)
+    kinds, column = np.unique(labels, return_inverse=True)
+    counts = np.zeros((len(names), len(kinds)))
+    np.add.at(counts, (row, column), 1)
+    return [str(name) for name in names], counts
 
 
 def choose_groups(

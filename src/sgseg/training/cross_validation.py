@@ -6,6 +6,7 @@ import csv
 import io
 import logging
 import math
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -152,9 +153,12 @@ def export_onnx(model: keras.Model, path: Path) -> None:
         The two differ by more than 1e-4 somewhere; no file is left.
     """
     partial = path.with_name(f".{path.name}")
+    logging.getLogger("tf2onnx").setLevel(logging.WARNING)
     signature = [keras.InputSpec(dtype="float32", shape=(None, None, None, 1), name="image")]
     try:
-        model.export(str(partial), format="onnx", verbose=False, input_signature=signature)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # Keras looks for what NumPy 2 removed
+            model.export(str(partial), format="onnx", verbose=False, input_signature=signature)
         network = OnnxNetwork(partial, margin_px=0)
         rng = np.random.default_rng(0)
         for shape in ((64, 64), (75, 102)):
