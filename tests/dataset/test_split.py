@@ -79,7 +79,7 @@ any_params = st.builds(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=80)
 @given(data_sets(), any_params)
 def test_no_group_crosses_for_any_data_set(manifest: pd.DataFrame, chosen: Split) -> None:
     enough = manifest["group"].nunique() >= groups_needed(chosen)
@@ -102,7 +102,7 @@ def test_no_group_crosses_for_any_data_set(manifest: pd.DataFrame, chosen: Split
         assert set(development[column]) == {"train", "validation", "held_out"}
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(data_sets(least=6), any_params)
 def test_granules_are_where_they_are_needed(manifest: pd.DataFrame, chosen: Split) -> None:
     assume(manifest["group"].nunique() >= groups_needed(chosen))
@@ -120,7 +120,7 @@ def test_granules_are_where_they_are_needed(manifest: pd.DataFrame, chosen: Spli
         assert shows["train"] == (len(rest) > 0)
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(data_sets(least=7), data_sets(prefix="new "), any_params)
 def test_adding_images_moves_no_old_one_and_again_changes_nothing(
     old: pd.DataFrame, new: pd.DataFrame, chosen: Split

@@ -177,8 +177,10 @@ def test_a_killed_fold_whose_folder_is_gone_keeps_its_run(root: Path, cv: CrossV
     _killed(root)
     before = snapshot(root)
     shutil.rmtree(root / "models")  # DVC deletes the outputs of a stage before it runs
-    train(root, cv, 0, epochs=5)
+    folder = train(root, cv, 0, epochs=5)
     _check_resumed(root, cv, before)
+    times = {str(step): moment for step, moment, _ in before["fold 0"]["metrics"]["loss"]}
+    assert times.items() <= read_fold(folder).epoch_ms.items()
 
 
 def _check_resumed(root: Path, cv: CrossValidation, before: Snapshot) -> None:
@@ -233,6 +235,12 @@ def test_training_again_supersedes(root: Path, cv: CrossValidation) -> None:
     assert seen["fold 0 (superseded)"]["metrics"] == first["metrics"]
     assert len(seen["fold 0"]["metrics"]["loss"]) == 2
 
+    time.sleep(0.01)
+    train(root, cv, 0)
+    store = open_store(root, "sgseg")
+    names = [run.info.run_name for run in store.client.search_runs([store.experiment_id])]
+    assert sorted(names) == [cv.name, "fold 0", *["fold 0 (superseded)"] * 2]
+
 
 def test_an_unreachable_server_costs_a_warning_and_nothing_else(
     root: Path,
@@ -249,6 +257,7 @@ def test_an_unreachable_server_costs_a_warning_and_nothing_else(
         folder = train(root, cv, 0)
     assert time.monotonic() - began < 15
     assert "training goes on without MLflow" in caplog.text
+    assert "not all of it in MLflow" in caplog.text
     assert "sgseg track" in caplog.text
     assert uri.replace("ada:secret@", "") in caplog.text
     assert "secret" not in caplog.text

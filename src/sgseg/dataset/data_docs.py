@@ -66,8 +66,9 @@ def index_page(
     if stops:
         verdict = '<p class="bad"><b>The line stops here.</b> Mend or remove the files below.</p>'
     elif findings:
+        left_out = n_images - n_accepted
         verdict = (
-            f'<p class="bad"><b>Going on without {n_images - n_accepted} images</b> '
+            f'<p class="bad"><b>Going on without {left_out} image{"s" * (left_out > 1)}</b> '
             "(validate.on_failure: quarantine).</p>"
         )
     else:

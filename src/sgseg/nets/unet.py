@@ -49,7 +49,7 @@ def build_unet(
     depth
         Number of poolings.
     dropout
-        Share of channels dropped between the two convolutions of a block, in [0, 1).
+        Share of values dropped between the two convolutions of a block, in [0, 1).
     normalisation
         After each convolution: "none", "batch" or "group" (of 8 channels, or of more where 8 do not
         divide their number).
