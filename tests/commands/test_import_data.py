@@ -36,6 +36,17 @@ def test_import_and_use(tmp_path: Path, lab: list[str]) -> None:
     assert arguments.run(arguments) == 0
     assert (tmp_path / "data" / "raw" / "mine" / "images" / "1 (1).png").is_file()
     assert (tmp_path / "params.yaml").read_text() == "data:\n  source: mine # which\n"
+    assert (tmp_path / "splits" / "mine.csv").read_text() == "image_id,pixel_hash,group,set\n"
+
+
+def test_importing_again_keeps_the_assignment_to_the_test_set(
+    tmp_path: Path, lab: list[str]
+) -> None:
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits" / "mine.csv").write_text("kept")
+    arguments = parse(*lab)
+    arguments.run(arguments)
+    assert (tmp_path / "splits" / "mine.csv").read_text() == "kept"
 
 
 def test_without_use_the_source_stays(tmp_path: Path, lab: list[str]) -> None:

@@ -104,6 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Carry out `sgseg import`."""
     from sgseg.dataset.importer import import_folder  # noqa: PLC0415
+    from sgseg.dataset.registry import start_registry  # noqa: PLC0415
     from sgseg.dataset.source import track, use_source  # noqa: PLC0415
 
     root = Path(arguments.root)
@@ -122,6 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
         root=root,
         replace=arguments.replace,
     )
+    start_registry(root / "splits" / f"{arguments.name}.csv")
     if not arguments.no_dvc:
         track(folder, root=root)
     if arguments.use:

@@ -141,12 +141,17 @@ _Spectra = Callable[[int, int], _Spectrum]
 def _spectra(load: Callable[[int], Pixels], shapes: Sequence[tuple[int, int]]) -> _Spectra:
     """Structure of image `position` in one orientation and its spectrum, the latest ones kept."""
     largest = max(height * width for height, width in shapes)
-    keep = max(16, int(_CACHE_BYTES / (min(largest, LARGEST**2) * 8)))
+    keep = max(16, int(_CACHE_BYTES / (min(largest, LARGEST**2) * 12)))
+
+    @lru_cache(maxsize=keep)
+    def upright(position: int) -> tuple[Structure, int]:
+        return structure(load(position))
 
     @lru_cache(maxsize=keep)
     def spectrum(position: int, transform: int) -> _Spectrum:
-        values, factor = structure(turn(load(position), transform))
-        return _Spectrum(values, fft.rfft2(values), factor)
+        values, factor = upright(position)
+        turned = np.ascontiguousarray(turn(values, transform))
+        return _Spectrum(turned, fft.rfft2(turned), factor)
 
     return spectrum
 

@@ -114,6 +114,12 @@ def extend(registry: pd.DataFrame, manifest: pd.DataFrame, sets: Iterable[str]) 
     return both.sort_values(list(COLUMNS), ignore_index=True)
 
 
+def start_registry(path: str | Path) -> None:
+    """Begin a registry that holds no image yet, unless there is one: DVC wants the file to exist."""
+    if not Path(path).exists():
+        write_registry(path, pd.DataFrame(columns=list(COLUMNS)))
+
+
 def write_registry(path: str | Path, registry: pd.DataFrame) -> None:
     """Write it, whole or not at all."""
     with replacing(path) as temporary:
