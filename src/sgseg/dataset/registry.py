@@ -115,7 +115,7 @@ def extend(registry: pd.DataFrame, manifest: pd.DataFrame, sets: Iterable[str]) 
 
 
 def start_registry(path: str | Path) -> None:
-    """Begin a registry that holds no image yet, unless there is one: DVC wants the file to exist."""
+    """Begin an empty registry unless there is one: DVC wants the file to exist."""
     if not Path(path).exists():
         write_registry(path, pd.DataFrame(columns=list(COLUMNS)))
 
