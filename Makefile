@@ -36,7 +36,7 @@ test: env ## lint, types, tests
 	ruff format --check .
 	ruff check .
 	mypy
-	pytest
+	pytest -n 2 --dist loadfile
 
 lock: env ## solve requirements.lock anew from pyproject.toml
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \

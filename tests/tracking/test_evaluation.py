@@ -84,8 +84,8 @@ def test_the_table_on_the_page_of_a_run() -> None:
         "out of fold [95 %]",
     ]
     assert head.count(" | ") == rule.count(" | ") == row.count(" | ") == 6
-    assert "0.500 ± 0.100" in row
-    assert "0.520 [0.40, 0.60]" in row
+    assert "0.500&nbsp;±&nbsp;0.100" in row
+    assert "0.520&nbsp;[0.40,&nbsp;0.60]" in row
     assert row.endswith("0.540 |")
 
 
@@ -129,7 +129,7 @@ def test_the_same_evaluation_is_logged_once_and_another_at_the_next_step(
     assert [item[::2] for item in seen[cv.name]["metrics"]["oof_iou"]] == [(0, 0.52), (1, 0.52)]
     assert [item[::2] for item in seen["fold 0"]["metrics"]["oof_iou"]] == [(0, 0.4), (1, 0.9)]
     assert b"0.7" in seen[cv.name]["artifacts"]["report/metrics.json"]
-    assert "0.700 ± 0.200" in seen[cv.name]["tags"]["mlflow.note.content"]
+    assert "0.700&nbsp;±&nbsp;0.200" in seen[cv.name]["tags"]["mlflow.note.content"]
 
 
 def test_a_description_that_somebody_wrote_is_kept(root: Path, cv: CrossValidation) -> None:

@@ -251,7 +251,11 @@ def _put_note(store: Store, parent: Any, text: str, tags: Mapping[str, str]) -> 
 
 def note(scores: Mapping[str, Any]) -> str:
     """The table of the report, in Markdown."""
-    rows = [row for row in score_rows(scores, HEADLINE) if any(row[1:])]
+    rows = [
+        [name, *(cell.replace(" ", "&nbsp;") for cell in cells)]  # one line each
+        for name, *cells in score_rows(scores, HEADLINE)
+        if any(cells)
+    ]
     lines = [f"{GAP} | ".join(line) for line in (COLUMNS, *rows)]
     lines.insert(1, " | ".join("---" for _ in COLUMNS))
     return "\n".join([NOTE_TITLE, "", *(f"| {line} |" for line in lines)])
