@@ -1,6 +1,5 @@
 """Train one fold of the cross-validation: `python pipelines/train.py FOLD`."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def main() -> None:
     checkpoint = work / identity.cv.key / f"fold_{fold}.npz"
     for other in work.glob(f"*/fold_{fold}.npz"):
         if other != checkpoint:
-            shutil.rmtree(other.parent, ignore_errors=True)
+            other.unlink()
     with live_fold(identity, folder) as live:
         run_fold(
             params,

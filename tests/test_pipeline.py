@@ -46,9 +46,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small project, after `dvc repro`."""
     folder = tmp_path_factory.mktemp("project")
     for name in ("pipelines", "src"):
-        shutil.copytree(
-            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
