@@ -63,3 +63,14 @@ def test_no_evaluation(tmp_path: Path, content: str | None) -> None:
         (tmp_path / "metrics.json").write_text(content)
     with pytest.raises(InputError, match=r"metrics\.json: .*dvc repro"):
         summary(tmp_path)
+
+
+def test_runs_on_a_server_are_named_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write(tmp_path, {"cv": {}})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@lab:5000")
+    summary(tmp_path)
+    said = capsys.readouterr().out
+    assert "lab:5000" in said
+    assert "secret" not in said

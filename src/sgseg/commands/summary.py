@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
+MLFLOW_UI, LOCAL_STORE = ".venv/bin/mlflow ui", "sqlite:///mlflow.db"
 SCORES = (
     "object_f1",
     "object_precision",
@@ -35,13 +37,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry out `sgseg summary`."""
     from sgseg.evaluation.table import HEADLINE, as_text, score_rows  # noqa: PLC0415
     from sgseg.tracking.evaluation import read_scores  # noqa: PLC0415
+    from sgseg.tracking.store import without_password  # noqa: PLC0415
 
     report = Path(arguments.report)
     metrics = read_scores(report / "metrics.json")
     table = as_text(score_rows(metrics, {name: HEADLINE[name] for name in SCORES}))
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    runs = without_password(server) if server else f"{MLFLOW_UI} --backend-store-uri {LOCAL_STORE}"
     sys.stdout.write(
         f"\n{table}\n\n"
         f"report and pictures   {report / 'report.html'}\n"
-        "compare runs          .venv/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db\n"
+        f"compare runs          {runs}\n"
     )
     return 0
