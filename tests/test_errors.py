@@ -48,6 +48,9 @@ def fail(error: BaseException) -> Callable[[], int]:
     return main
 
 
+MAKE_ROOM = ". Make room and give the same command again; what was finished is kept."
+
+
 def disk_full(filename: str | None) -> OSError:
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), filename)
 
@@ -56,8 +59,8 @@ def disk_full(filename: str | None) -> OSError:
     ("error", "status", "message"),
     [
         (InputError(MISSING), 2, "error: a.tif: no such file\n"),
-        (disk_full("models/x.onnx"), 2, "error: models/x.onnx: No space left on device\n"),
-        (disk_full(None), 2, "error: No space left on device\n"),
+        (disk_full("x.onnx"), 2, f"error: x.onnx: No space left on device{MAKE_ROOM}\n"),
+        (disk_full(None), 2, f"error: No space left on device{MAKE_ROOM}\n"),
         (KeyboardInterrupt(), 130, "stopped\n"),
     ],
 )

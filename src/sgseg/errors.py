@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from collections.abc import Callable
@@ -41,6 +42,13 @@ class InputError(Exception):
         return "\n".join([self.title or f"{len(self.problems)} problems:", *lines])
 
 
+REMEDIES = {
+    errno.ENOSPC: ". Make room and give the same command again; what was finished is kept.",
+    errno.EACCES: ". Ask for the right to it, or choose another folder.",
+    errno.EROFS: ". Choose a folder that can be written.",
+}
+
+
 def exit_with_message(main: Callable[[], int | None]) -> None:
     """Run a command; turn a user's mistake into a message and exit status 2, without a stack trace.
 
@@ -57,7 +65,7 @@ def exit_with_message(main: Callable[[], int | None]) -> None:
         if error.errno is None:
             raise
         where = "" if error.filename is None else f"{error.filename}: "
-        print(f"error: {where}{error.strerror}", file=sys.stderr)
+        print(f"error: {where}{error.strerror}{REMEDIES.get(error.errno, '')}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,13 @@ def test_png(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(Pillow.open(tmp_path / "a.png")), rgb)
     write_png(tmp_path / "b.png", rgb[..., 0])
     assert np.array_equal(np.asarray(Pillow.open(tmp_path / "b.png")), rgb[..., 0])
+
+
+def test_a_full_disk_is_named_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"before")
+    with pytest.raises(OSError, match="No space") as caught, replacing(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
