@@ -25,9 +25,10 @@ from sgseg.inference.segment import to_labels
 
 Maps = Callable[[str], NDArray[np.float32]]
 STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}
+body{font:16px/1.5 system-ui,sans-serif;max-width:80rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;display:block;overflow-x:auto;font-variant-numeric:tabular-nums}
-th,td{border-bottom:1px solid #ddd;padding:.3rem .7rem;text-align:right;white-space:nowrap}
+th,td{border-bottom:1px solid #ddd;padding:.3rem .6rem;text-align:right}
+td{white-space:nowrap}
 th:first-child,td:first-child{text-align:left}img{max-width:100%}code{background:#f3f3f3}
 """
 
