@@ -42,9 +42,9 @@ def main() -> None:
         ),
         fold,
     )
-    work, folder = Path("work/train"), Path(f"models/folds/{fold}")
-    checkpoint = work / identity.cv.key / f"fold_{fold}.npz"
-    for other in work.glob(f"*/fold_{fold}.npz"):
+    checkpoints, folder = Path("checkpoints"), Path(f"models/folds/{fold}")
+    checkpoint = checkpoints / identity.cv.key / f"fold_{fold}.npz"
+    for other in checkpoints.glob(f"*/fold_{fold}.npz"):
         if other != checkpoint:
             other.unlink()
     with live_fold(identity, folder) as live:
