@@ -10,10 +10,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test lock clean
+.PHONY: help env run pretrain learning-curve ablations test lock clean
 
 help: ## show the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 env: $(READY) ## make the environment in .venv from requirements.lock
 
@@ -32,6 +32,15 @@ run: env ## from nothing to a scored model: all stages whose inputs have changed
 	dvc repro
 	@sgseg summary
 
+pretrain: env ## a network trained on simulated fields, to start from (train.init)
+	dvc repro experiments/dvc.yaml:pretrain
+
+learning-curve: env ## how good from how few images; hours (docs/experiments.md)
+	dvc repro experiments/dvc.yaml:learning_curve
+
+ablations: env ## what each part of the recipe is worth; hours (docs/experiments.md)
+	dvc repro experiments/dvc.yaml:ablations
+
 test: env ## lint, types, tests
 	ruff format --check .
 	ruff check .
@@ -43,4 +52,4 @@ lock: env ## solve requirements.lock anew from pyproject.toml
 		--generate-hashes --no-header --no-annotate --upgrade --output-file requirements.lock
 
 clean: ## remove what the pipeline made; data/raw, runs and the environment stay
-	rm -rf data/dataset data/validated data/split models reports checkpoints
+	rm -rf data/dataset data/validated data/split models reports checkpoints experiments/work

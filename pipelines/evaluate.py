@@ -9,10 +9,13 @@ import pandas as pd
 
 from sgseg.config import load_params
 from sgseg.errors import exit_with_message
-from sgseg.evaluation.cross_validation import DataSet, bundle_spec, evaluate
+from sgseg.evaluation.cross_validation import bundle_spec, evaluate
+from sgseg.evaluation.data import DataSet
 from sgseg.evaluation.operating import OperatingPoint
 from sgseg.evaluation.report import write_report
-from sgseg.inference.bundle import Segmenter, margin_px, write_spec
+from sgseg.evaluation.timing import measure
+from sgseg.inference.bundle import margin_px, write_spec
+from sgseg.inference.segmenter import Segmenter
 from sgseg.tracking import dvc_md5, git_state, log_evaluation, write_evaluation
 
 DATASET, VALIDATED = Path("data/dataset"), Path("data/validated")
@@ -35,25 +38,33 @@ def main() -> None:
     data = DataSet(DATASET, roles, folds)
     digest, git = dvc_md5(DATASET), git_state()
     commit = "" if git is None else git.commit + ("-dirty" if git.dirty else "")
+    segmenter = Segmenter.load(MODEL, members="all")
     with tempfile.TemporaryDirectory() as scratch:
-        evaluation, maps = evaluate(params, data, Segmenter.load(MODEL), Path(scratch))
+        evaluation, maps = evaluate(params, data, segmenter, Path(scratch))
         metrics = write_report(
             REPORT,
             evaluation,
             params,
             data,
             maps,
+            timing=measure(segmenter, data),
             copies=json.loads((DATASET / "copies.json").read_text(encoding="utf-8")),
             findings=json.loads((VALIDATED / "findings.json").read_text(encoding="utf-8")),
             data_digest=digest,
             commit=commit,
         )
     facts = {"data": digest, "commit": commit, "scores": metrics}
-    size = data.median_pixel_size_um
-    write_spec(
-        MODEL,
-        bundle_spec(params, members, evaluation.point, margin, facts, pixel_size_um=size),
+    others = {n: at.point for n, at in evaluation.networks.items() if n != evaluation.orientations}
+    spec = bundle_spec(
+        params,
+        members,
+        evaluation.point,
+        margin,
+        facts,
+        other_points=others,
+        pixel_size_um=data.median_pixel_size_um,
     )
+    write_spec(MODEL, spec)
     write_evaluation(REPORT, sources)
     log_evaluation(REPORT, MODEL)
 

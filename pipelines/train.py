@@ -5,28 +5,36 @@ from pathlib import Path
 
 import pandas as pd
 
-from sgseg.config import load_params
+from sgseg.config import load_params, sources_of_space
 from sgseg.errors import InputError, Problem, exit_with_message
 from sgseg.quiet import without_startup_messages
 from sgseg.tracking import DatasetInput, FoldIdentity, cross_validation, dvc_md5, live_fold
 
 DATASET = Path("data/dataset")
 SPLIT = Path("data/split")
+TUNED = Path("reports/tuning/recipe.yaml")
 CODE = [  # what shapes the weights: a fold in progress starts anew when any of it changes
     "src/sgseg/dataset/manifest.py",
+    "src/sgseg/dataset/structure.py",
     "src/sgseg/inference/network.py",
     "src/sgseg/inference/preprocess.py",
     "src/sgseg/inference/segment.py",
     "src/sgseg/nets",
     "src/sgseg/scores.py",
-    "src/sgseg/training",
+    "src/sgseg/training/augment.py",
+    "src/sgseg/training/batches.py",
+    "src/sgseg/training/checkpoint.py",
+    "src/sgseg/training/cross_validation.py",
+    "src/sgseg/training/fold.py",
+    "src/sgseg/training/reproducible.py",
+    "src/sgseg/training/soft_labels.py",
 ]
 
 
 def main() -> None:
     if len(sys.argv) != 2 or not sys.argv[1].isdecimal():
         raise InputError(Problem("train", "no fold given", "python pipelines/train.py FOLD"))
-    fold, params = int(sys.argv[1]), load_params()
+    fold, params = int(sys.argv[1]), load_params(tuned=TUNED)
     # Takes seconds: not before the arguments are known to be right.
     with without_startup_messages():
         from sgseg.training.cross_validation import run_fold  # noqa: PLC0415
@@ -39,6 +47,7 @@ def main() -> None:
                 DatasetInput("split", dvc_md5(SPLIT), str(SPLIT)),
             ],
             code=CODE,
+            sources=sources_of_space(tuned=TUNED),
         ),
         fold,
     )

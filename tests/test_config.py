@@ -11,11 +11,13 @@ import pydantic
 import pytest
 import yaml
 
-from sgseg.config import Params, load_params
+from sgseg.config import Params, Variants, load_params, sources_of_space, with_values
 from sgseg.errors import InputError
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 CONTENT: dict[str, Any] = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+# What may be searched has rules of its own, below.
+SPACE: dict[str, Any] = CONTENT["tune"]["space"]
 REMOVED = object()
 Load = Callable[..., Params]
 
@@ -24,11 +26,19 @@ def leaves(tree: dict[str, Any], path: str = "") -> dict[str, Any]:
     """Every value by its dotted path."""
     found = {}
     for key, value in tree.items():
+        if value is SPACE:
+            continue
         if isinstance(value, dict):
             found |= leaves(value, f"{path}{key}.")
         else:
             found[path + key] = value
     return found
+
+
+def at(tree: Any, path: str) -> Any:
+    for key in path.split("."):
+        tree = tree[key]
+    return tree
 
 
 def changed(changes: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +73,11 @@ def wheres(error: InputError) -> list[str]:
 
 
 def test_the_project_s_own_file_is_right_and_arrives_as_it_is() -> None:
-    assert load_params(PARAMS).model_dump(by_alias=True) == CONTENT
+    arrived = load_params(PARAMS).model_dump(by_alias=True)
+    for path, value in leaves(CONTENT).items():
+        assert at(arrived, path) == value
+    for path, spec in SPACE.items():
+        assert at(arrived, path) == spec["start"]
 
 
 def test_values_are_frozen() -> None:
@@ -86,6 +100,8 @@ def test_every_value_refuses_another_type(path: str, load: Load) -> None:
 )
 @pytest.mark.parametrize("wrong", [True, "1", None])
 def test_every_number_refuses_what_is_none(path: str, wrong: Any, load: Load) -> None:
+    if wrong is None and path.startswith("tune.budgets.") and path.endswith(".epochs"):
+        pytest.skip("as many as in train")
     with pytest.raises(InputError) as caught:
         load({path: wrong})
     assert wheres(caught.value) == [path]
@@ -115,9 +131,10 @@ def test_every_whole_number_refuses_a_fraction_and_a_negative(path: str, load: L
 def test_every_key_is_needed(path: str, load: Load) -> None:
     if path.startswith("simulate.conditions.") and path.count(".") == 2:
         pytest.skip("conditions have names of the user's choice")
-    with pytest.raises(InputError, match=r"missing$") as caught:
+    with pytest.raises(InputError, match="missing") as caught:
         load({path: REMOVED})
-    assert wheres(caught.value) == [path]
+    # Without `tune` there is no start for what is searched either.
+    assert wheres(caught.value) == [path] or (path == "tune" and path in wheres(caught.value))
 
 
 @pytest.mark.parametrize("path", ["trian", "train.epoch", "train.augment.flop", "validate_"])
@@ -138,7 +155,7 @@ def test_an_unknown_key_is_refused(path: str, load: Load) -> None:
         ("validate.on_failure", "go on"),
         ("validate.max_foreground", 1.5),
         ("split.test_fraction", 1.0),
-        ("split.validation_fraction", 0.0),
+        ("split.validation_fraction", 1.0),
         ("split.folds", [0]),
         ("split.folds", [0, 1, 1]),
         ("preprocess.normalise", "none"),
@@ -207,9 +224,9 @@ def test_what_is_right(path: str, value: Any, load: Load) -> None:
 
 def test_an_exponent_without_dot_is_explained(tmp_path: Path) -> None:
     # YAML 1.1, as PyYAML reads it, takes 3e-3 for text.
-    text = PARAMS.read_text(encoding="utf-8").replace("learning_rate: 0.003", "learning_rate: 3e-3")
+    text = PARAMS.read_text(encoding="utf-8").replace("dropout: 0.0", "dropout: 1e-3")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=r"got '3e-3'; .*a dot before an exponent: 3\.0e-3"):
+    with pytest.raises(InputError, match=r"got '1e-3'; .*a dot before an exponent: 3\.0e-3"):
         load_params(tmp_path / "params.yaml")
 
 
@@ -219,13 +236,13 @@ def test_everything_wrong_is_named_at_once(load: Load) -> None:
             {
                 "train.epochs": 0,
                 "train.seed": REMOVED,
-                "network.depth": True,
+                "network.dropout": True,
                 "netwrok": {},
                 "tracking": "sgseg",
             }
         )
     assert sorted(wheres(caught.value)) == sorted(
-        ["train.epochs", "train.seed", "network.depth", "netwrok", "tracking"]
+        ["train.epochs", "train.seed", "network.dropout", "netwrok", "tracking"]
     )
     assert all(p.where.endswith(f"params.yaml: {w}") for p, w in _pairs(caught.value))
 
@@ -253,3 +270,77 @@ def test_a_file_that_is_no_parameter_file(tmp_path: Path, content: bytes, messag
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Run from the project's root"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_what_is_written_out_wins_over_what_was_tuned(tmp_path: Path) -> None:
+    tuned = tmp_path / "recipe.yaml"
+    tuned.write_text("train: {learning_rate: 0.001, batch_size: 4}\n", encoding="utf-8")
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(changed({"train.batch_size": 16})), encoding="utf-8")
+    params = load_params(path, tuned=tuned)
+    assert params.train.batch_size == 16
+    assert params.train.learning_rate == 0.001
+    assert params.network.width == SPACE["network.width"]["start"]
+    sources = sources_of_space(path, tuned=tuned)
+    assert sources.keys() == SPACE.keys()
+    assert {key: source for key, source in sources.items() if source != "start"} == {
+        "train.batch_size": "explicit",
+        "train.learning_rate": "tuned",
+    }
+
+
+def test_a_value_that_is_neither_written_nor_searched_is_missing(load: Load) -> None:
+    space = {key: spec for key, spec in SPACE.items() if key != "train.batch_size"}
+    with pytest.raises(InputError, match="missing") as caught:
+        load({"tune.space": space})
+    assert wheres(caught.value) == ["train.batch_size"]
+
+
+@pytest.mark.parametrize(
+    ("key", "spec", "named"),
+    [
+        ("simulate.size", {"start": 64, "low": 64, "high": 128}, "tune.space.simulate.size"),
+        ("train.dropout", {"start": 0.1, "low": 0, "high": 1}, "train.dropout"),  # no such key
+        ("train.epochs", {"start": 1, "low": 0}, "tune.space.train.epochs.high"),
+        ("train.epochs", {"start": 1, "choices": []}, "tune.space.train.epochs.choices"),
+        ("train.monitor", 3, "tune.space.train.monitor"),
+    ],
+)
+def test_a_wrong_entry_of_the_space_is_named(key: str, spec: Any, named: str, load: Load) -> None:
+    with pytest.raises(InputError) as caught:
+        load({"tune.space": {**SPACE, key: spec}})
+    assert any(where.startswith(named) for where in wheres(caught.value))
+
+
+def values_in_space() -> list[tuple[str, Any]]:
+    """The ends of every range and every choice in the space of params.yaml."""
+    found: list[tuple[str, Any]] = []
+    for key, spec in load_params(PARAMS).tune.space.items():
+        if isinstance(spec, Variants):
+            for name, own in spec.choices.items():
+                for end in ("low", "high"):
+                    values = {part: getattr(bounds, end, bounds) for part, bounds in own.items()}
+                    found.append((key, {"name": name, **values}))
+        elif hasattr(spec, "choices"):
+            found += [(key, choice) for choice in spec.choices]
+        else:
+            found += [(key, spec.low), (key, spec.high)]
+    return found
+
+
+@pytest.mark.parametrize(("key", "value"), values_in_space())
+def test_all_that_may_be_searched_is_allowed(key: str, value: Any) -> None:
+    assert with_values(load_params(PARAMS), {key: value})
+
+
+def test_values_that_are_not_allowed_are_named() -> None:
+    with pytest.raises(InputError) as caught:
+        with_values(load_params(PARAMS), {"train.loss": {"name": "focal", "gamma": "x"}})
+    assert wheres(caught.value) == ["train.loss.gamma", "train.loss.alpha"]
+
+
+def test_deep_supervision_needs_outputs_at_several_depths(load: Load) -> None:
+    with pytest.raises(InputError, match=r"network: .*only unet_plus_plus"):
+        load({"network.deep_supervision": True})
+    nested = {"network.deep_supervision": True, "network.architecture": "unet_plus_plus"}
+    assert load(nested).network.deep_supervision

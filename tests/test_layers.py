@@ -29,8 +29,21 @@ ALLOWED: dict[str, set[str]] = {
     "training": BASE | {"config", "images", "dataset", "inference", "nets", "evaluation"},
     "evaluation": BASE | {"config", "images", "dataset", "inference"},
     "tracking": BASE | {"__init__", "config", "dataset", "inference", "training", "evaluation"},
+    "tuning": BASE
+    | {"config", "dataset", "inference", "nets", "training", "evaluation", "tracking", "quiet"},
+    "experiments": BASE
+    | {"config", "images", "dataset", "inference", "training", "evaluation", "tracking", "tuning"},
     "commands": BASE
-    | {"__init__", "config", "dataset", "inference", "training", "evaluation", "tracking"},
+    | {
+        "__init__",
+        "config",
+        "dataset",
+        "inference",
+        "training",
+        "evaluation",
+        "tracking",
+        "tuning",
+    },
     "cli": {"__init__", "errors", "commands"},
 }
 # Packages that only some parts may import, and those parts.
@@ -44,8 +57,9 @@ ONLY_IN: dict[str, set[str]] = {
     "great_expectations": {"dataset"},
     "sklearn": {"dataset"},
     "dvc": {"dataset"},
-    "pandas": {"dataset", "training", "evaluation"},
-    "matplotlib": {"evaluation"},
+    "optuna": {"tuning"},
+    "pandas": {"dataset", "training", "evaluation", "tuning", "experiments"},
+    "matplotlib": {"evaluation", "tuning", "experiments"},
     "roifile": {"images"},
     "pydantic": {"config", "dataset"},
 }

@@ -1,4 +1,4 @@
-"""dvc.yaml against the code: what a stage imports makes it run again when it changes."""
+"""Both dvc.yaml against the code: what a stage imports makes it run again when it changes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-DEFINITION: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+# Where the stages are defined, by the folder of their scripts; the first ones run without being
+# asked for.
+DEFINITIONS = {"pipelines": Path("dvc.yaml"), "experiments": Path("experiments/dvc.yaml")}
+STAGES_IN: dict[str, dict[str, dict[str, Any]]] = {
+    folder: yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))["stages"]
+    for folder, path in DEFINITIONS.items()
+}
+STAGES = {name: stage for stages in STAGES_IN.values() for name, stage in stages.items()}
 PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-STAGES: dict[str, dict[str, Any]] = DEFINITION["stages"]
 # These shape no result: messages, reading of parameters (which are dependencies of their own),
 # what MLflow shows, the command line.
 SHAPES_NOTHING = {"errors", "config", "quiet", "tracking", "commands", "cli"}
@@ -67,18 +73,26 @@ def script_of(stage: dict[str, Any]) -> Path:
 
 
 def data_deps(stage: dict[str, Any]) -> set[str]:
-    return {dep for dep in stage["deps"] if not dep.startswith(("src/", "pipelines/"))}
+    code = ("src/", *(f"{folder}/" for folder in DEFINITIONS))
+    return {dep for dep in stage["deps"] if not dep.startswith(code)}
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_is_a_script_of_its_name(name: str) -> None:
-    assert script_of(STAGES[name]) == Path("pipelines", f"{name}.py")
+    (folder,) = (folder for folder, stages in STAGES_IN.items() if name in stages)
+    assert script_of(STAGES[name]) == Path(folder, f"{name}.py")
+    # Paths are all relative to the root, wherever the stage is defined.
+    assert (
+        Path(DEFINITIONS[folder].parent, STAGES[name].get("wdir", "."), "x").resolve()
+        == Path("x").resolve()
+    )
     assert (ROOT / script_of(STAGES[name])).is_file()
     assert str(script_of(STAGES[name])) in STAGES[name]["deps"]
 
 
-def test_every_script_is_a_stage() -> None:
-    assert {path.stem for path in (ROOT / "pipelines").glob("*.py")} == set(STAGES)
+@pytest.mark.parametrize("folder", DEFINITIONS)
+def test_every_script_is_a_stage(folder: str) -> None:
+    assert {path.stem for path in (ROOT / folder).glob("*.py")} == set(STAGES_IN[folder])
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -112,18 +126,44 @@ def test_every_parameter_named_exists(name: str) -> None:
             value = value[part]
 
 
-def test_a_fold_is_known_by_the_code_that_shapes_its_weights() -> None:
-    # `train` goes on with a fold where it was unless this code has changed; DVC runs it again for
-    # the same code, and for what draws its pictures.
-    tree = ast.parse((ROOT / "pipelines" / "train.py").read_text(encoding="utf-8"))
+def code_of(path: str) -> set[str]:
+    """The value of CODE in a file."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     (code,) = [
         ast.literal_eval(node.value)
         for node in tree.body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CODE"
     ]
+    return set(code)
+
+
+def library_deps(name: str) -> set[str]:
+    return {dep for dep in STAGES[name]["deps"] if dep.startswith("src/")}
+
+
+def test_a_fold_is_known_by_the_code_that_shapes_its_weights() -> None:
+    # `train` goes on with a fold where it was unless this code has changed; DVC runs it again for
+    # the same code, and for what draws its pictures.
     pictures = {"src/sgseg/evaluation/pictures.py", "src/sgseg/images/write.py"}
-    deps = {dep for dep in STAGES["train"]["deps"] if dep.startswith("src/")}
-    assert set(code) == deps - pictures
+    code = code_of("pipelines/train.py")
+    assert code == library_deps("train") - pictures
+    # The folds of experiments are kept under the same, and what predicts with them.
+    out_of_fold = "src/sgseg/training/out_of_fold.py"
+    assert code_of("src/sgseg/experiments/bench.py") == code | {out_of_fold}
+
+
+def test_a_pretraining_is_known_by_the_code_that_shapes_its_weights() -> None:
+    # What it imports beyond that reads data sets and draws pictures, of which it has none.
+    idle = {
+        "src/sgseg/dataset/folders.py",
+        "src/sgseg/dataset/manifest.py",
+        "src/sgseg/dataset/structure.py",
+        "src/sgseg/evaluation/pictures.py",
+        "src/sgseg/images/write.py",
+        "src/sgseg/inference/network.py",
+        "src/sgseg/training/soft_labels.py",
+    }
+    assert code_of("src/sgseg/experiments/pretrain.py") == library_deps("pretrain") - idle
 
 
 def params_read_in(path: Path) -> set[str]:
@@ -167,8 +207,9 @@ def test_every_section_is_used() -> None:
     assert set(PARAMS) - used == {"tracking"}
 
 
-def test_values_in_braces_exist() -> None:
-    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("definition", DEFINITIONS.values(), ids=str)
+def test_values_in_braces_exist(definition: Path) -> None:
+    text = (ROOT / definition).read_text(encoding="utf-8")
     for piece in text.split("${")[1:]:
         key = piece.partition("}")[0]
         if not key.startswith("item"):

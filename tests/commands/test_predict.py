@@ -41,8 +41,51 @@ def test_predict(
         "a_mask.tif",
         "a_overlay.png",
         "fields.csv",
+        "granules.csv",
     ]
     assert "1 of 1 images segmented" in caplog.text
+    assert "One network alone: no uncertainty" in caplog.text
+
+
+def test_members_orientations_and_uncertainty(
+    run: Run,
+    make_bundle: Callable[..., Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    # 2.2 times as bright as the cell: 1 / (1 + exp(-10 (2.2 - m))) is 0.88 for the member m = 2,
+    # 0.05 for m = 2.5: together 0.46, not enough.
+    tifffile.imwrite(tmp_path / "a.tif", draw_field([(10, 10)], brightness=2.2)[0])
+    points = {"8": {"threshold": 0.3, "min_area_px": 4}}
+    bundle = make_bundle(2.0, 2.5, points_at_orientations=points)
+
+    def granules(*options: object) -> int:
+        assert run(tmp_path / "a.tif", "--model", bundle, "--out", tmp_path / "out", *options) == 0
+        return int(tifffile.imread(tmp_path / "out" / "a_mask.tif").max())
+
+    assert granules() == granules("--members", "all") == granules("--members", 2) == 0
+    assert granules("--orientations", 1) == 0
+    assert "One network alone" not in caplog.text
+    assert granules("--members", "one") == granules("--members", 1) == 1
+    assert "One network alone" in caplog.text
+    # At 8 orientations the bundle goes by another threshold: 0.46 is above 0.3.
+    assert granules("--orientations", 8) == 1
+    assert not (tmp_path / "out" / "a_uncertainty.tif").exists()
+    granules("--uncertainty")
+    assert tifffile.imread(tmp_path / "out" / "a_uncertainty.tif").shape == (60, 80)
+
+
+def test_one_network_has_nobody_to_disagree_with(
+    run: Run, make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", draw_field([])[0])
+    bundle, out = make_bundle(1.5, 2.0), tmp_path / "out"
+    with pytest.raises(InputError, match=r"--uncertainty: one network .*\(--members all\)"):
+        run(tmp_path, "--model", bundle, "--out", out, "--uncertainty", "--members", "one")
+    assert not out.exists()
+    with pytest.raises(InputError, match="members: 3 asked for; expected 1 to 2, or all"):
+        run(tmp_path, "--model", bundle, "--out", out, "--members", "3")
 
 
 def test_a_bad_file_fails_after_the_good_ones(
@@ -91,6 +134,10 @@ def test_a_channel_by_number_or_name(
         ["--pixel-size-um", "inf"],
         ["--pixel-size-um", "small"],
         ["--projection", "maximum"],
+        ["--members", "0"],
+        ["--members", "-1"],
+        ["--members", "some"],
+        ["--orientations", "4"],
     ],
 )
 def test_a_wrong_option_is_explained(

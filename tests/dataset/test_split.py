@@ -74,7 +74,7 @@ any_params = st.builds(
     params,
     st.integers(2, 6),
     test=st.sampled_from([0.0, 0.1, 0.3, 0.7]),
-    validation=st.sampled_from([0.05, 0.2, 0.8]),
+    validation=st.sampled_from([0.0, 0.05, 0.2, 0.8]),
     seed=st.integers(0, 99),
 )
 
@@ -99,7 +99,8 @@ def test_no_group_crosses_for_any_data_set(manifest: pd.DataFrame, chosen: Split
     assert (test[columns] == "").all(axis=None)
     assert ((development[columns] == "held_out").sum(axis=1) == 1).all()
     for column in columns:
-        assert set(development[column]) == {"train", "validation", "held_out"}
+        expected = {"train", "held_out"} | ({"validation"} if chosen.validation_fraction else set())
+        assert set(development[column]) == expected
 
 
 @settings(max_examples=40)

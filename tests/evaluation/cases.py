@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import tifffile
-import yaml
 from examples import draw_field
 from numpy.typing import NDArray
 
-from sgseg.config import Params
+from sgseg.config import Params, load_params
 from sgseg.dataset.manifest import COLUMNS
+from sgseg.evaluation.baseline import BaselinePoint
+from sgseg.evaluation.disagreement import ImageDisagreement
+from sgseg.evaluation.operating import OperatingPoint
+from sgseg.evaluation.results import Evaluation, NetworkScores, Scored
 from sgseg.evaluation.summary import ImageCounts
 from sgseg.scores import Confusion, ObjectCounts
 
@@ -43,14 +46,14 @@ def image_counts(
 
 def params_with(**evaluate: Any) -> Params:
     """The project's parameters for two folds, with a small grid and the changes given."""
-    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content = load_params(ROOT / "params.yaml").model_dump(by_alias=True)
     content["split"]["folds"] = [0, 1]
     content["preprocess"] = {
         "normalise": "background",
         "target_pixel_size_um": None,
         "resize": None,
     }
-    content["predict"] = {"orientations": 8}
+    content["predict"] = {"members": "all", "orientations": 8}
     content["evaluate"] |= {
         "thresholds": [0.2, 0.5, 0.95],
         "min_areas_px": [1, 4],
@@ -121,3 +124,36 @@ def field(
     pixels, labels = draw_field(list(granules), brightness=brightness, seed=seed)
     other, where = draw_field(list(distractors), brightness=distractor_brightness, seed=seed)
     return np.where(where > 0, other, pixels).astype(np.uint16), labels
+
+
+def of_test(*counts: ImageCounts) -> Scored:
+    """Test images scored."""
+    return Scored(list(counts), [-1] * len(counts))
+
+
+def evaluation_of(
+    development: Scored,
+    test: Scored,
+    *,
+    networks: Mapping[int, NetworkScores] | None = None,
+    disagreement: Sequence[ImageDisagreement] = (),
+) -> Evaluation:
+    """An evaluation of two folds in which every method has the same counts, unless given."""
+    same = NetworkScores(
+        point=OperatingPoint(0.5, 4),
+        points={0: OperatingPoint(0.6, 8), 1: OperatingPoint(0.5, 4)},
+        out_of_fold=development,
+        tuned_on_itself=development,
+        test=test,
+        test_members={0: test, 1: test},
+    )
+    return Evaluation(
+        orientations=8,
+        test=test,
+        networks={1: same, 8: same} if networks is None else networks,
+        disagreement=list(disagreement),
+        baseline_point=BaselinePoint(1.0, 6.0, 3.0, 4),
+        baseline_out_of_fold=development,
+        baseline_tuned_on_itself=development,
+        baseline_test=test,
+    )

@@ -7,14 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from sgseg.config import with_values
 from sgseg.errors import InputError
-from sgseg.evaluation.cross_validation import DataSet, Maps, bundle_spec, evaluate
+from sgseg.evaluation.cross_validation import bundle_spec, evaluate
+from sgseg.evaluation.data import DataSet
 from sgseg.evaluation.operating import OperatingPoint
+from sgseg.evaluation.results import Scored
 from sgseg.evaluation.summary import probability_histogram
-from sgseg.inference.bundle import BundleSpec, Segmenter
+from sgseg.inference.bundle import BundleSpec, read_spec
+from sgseg.inference.preprocess import Preprocessing
 from sgseg.inference.segment import to_labels
-from sgseg.scores import count_objects
+from sgseg.inference.segmenter import Segmenter
+from sgseg.inference.uncertainty import disagreement
+from sgseg.scores import ObjectCounts, count_objects
 
 from .cases import Field, field, params_with, roles, write_dataset
 
@@ -46,7 +53,7 @@ def data(tmp_path: Path) -> DataSet:
 @pytest.fixture
 def segmenter(make_bundle: MakeBundle) -> Segmenter:
     """Two members that differ a little, so that it shows which one has been used."""
-    return Segmenter.load(make_bundle(2.0, 2.01))
+    return Segmenter.load(make_bundle(2.0, 2.01, orientations=8))
 
 
 def test_a_fold_s_score_does_not_come_from_its_own_choice(
@@ -143,7 +150,7 @@ def test_the_test_set_has_no_say(data: DataSet, segmenter: Segmenter, tmp_path: 
     assert again.baseline_point == evaluation.baseline_point
     assert again.out_of_fold.folds == evaluation.out_of_fold.folds
     assert again.test.counts == []
-    assert all(scored.counts == [] for scored in again.test_members.values())
+    assert all(scored.counts == [] for scored in again.in_use.test_members.values())
 
 
 def test_test_images_are_scored_by_the_ensemble_and_by_each_member(
@@ -153,8 +160,8 @@ def test_test_images_are_scored_by_the_ensemble_and_by_each_member(
     at = evaluation.point
     for scored, members in (
         (evaluation.test, None),
-        (evaluation.test_members[0], [0]),
-        (evaluation.test_members[1], [1]),
+        (evaluation.in_use.test_members[0], [0]),
+        (evaluation.in_use.test_members[1], [1]),
     ):
         assert [c.image_id for c in scored.counts] == TEST
         assert scored.folds == [-1, -1]
@@ -177,31 +184,9 @@ def test_no_image_held_out(tmp_path: Path, segmenter: Segmenter) -> None:
         evaluate(params_with(), DataSet(folder, roles({}, ["t"]), [0, 1]), segmenter, tmp_path)
 
 
-def test_maps_of_images_with_likely_names_do_not_mix(tmp_path: Path) -> None:
-    # Image "a" of member 0 and an image called "a.0" have been one file.
-    maps = Maps(tmp_path)
-    names = [("a", None), ("a", 0), ("a.0", None), ("a", 1), ("member_0", None), ("a.npy", None)]
-    for value, (image_id, member) in enumerate(names):
-        maps.save(image_id, np.full((2, 3), value, np.float32), member)
-    for value, (image_id, member) in enumerate(names):
-        assert maps.load(image_id, member).tolist() == [[value] * 3] * 2
-
-
-def test_pixel_sizes(tmp_path: Path) -> None:
-    fields = {name: dim(1) for name in ("a", "b", "c", "t")}
-    sizes = {"a": 0.1, "b": 0.2, "t": 9.0}
-    folder = write_dataset(tmp_path / "dataset", fields, pixel_sizes_um=sizes)
-    data = DataSet(folder, roles({"a": 0, "b": 1, "c": 1}, ["t"]), [0, 1])
-    assert [data.pixel_size_um(name) for name in ("a", "b", "c")] == [0.1, 0.2, None]
-    # The median of 0.1 and 0.2; of c nothing is known, and t is no training image.
-    assert data.median_pixel_size_um == pytest.approx(0.15)
-    unknown = DataSet(folder, roles({"c": 0}), [0, 1])
-    assert unknown.median_pixel_size_um is None
-
-
 def test_the_network_is_given_the_pixel_size(tmp_path: Path, make_bundle: MakeBundle) -> None:
     settings = {"normalise": "background", "target_pixel_size_um": 0.1}
-    segmenter = Segmenter.load(make_bundle(2.0, 2.0, preprocessing=settings))
+    segmenter = Segmenter.load(make_bundle(2.0, 2.0, preprocessing=settings, orientations=8))
     fields = {"a": bright(1), "c": dim(3), "t": bright(2)}
     folder = write_dataset(tmp_path / "dataset", fields, pixel_sizes_um=dict.fromkeys(fields, 0.2))
     data = DataSet(folder, roles({"a": 0, "c": 1}, ["t"]), [0, 1])
@@ -222,6 +207,110 @@ def test_the_bundle_s_description() -> None:
         min_area_px=8,
         margin_px=64,
         orientations=8,
+        members_in_use="all",
         pixel_size_um=0.2,
         facts={"x": 1},
     )
+
+
+def test_the_bundle_knows_the_point_of_other_orientations() -> None:
+    params = with_values(params_with(), {"predict.members": "one"})
+    others = {1: OperatingPoint(threshold=0.5, min_area_px=4)}
+    spec = bundle_spec(params, ["a.onnx"], OperatingPoint(0.65, 8), 64, other_points=others)
+    assert spec.members_in_use == "one"
+    assert spec.points_at_orientations == {"1": {"threshold": 0.5, "min_area_px": 4}}
+
+
+class Sided:
+    """A network that finds granules, and calls them less likely the further left they lie."""
+
+    def __init__(self, weight: float) -> None:
+        self._weight = weight
+
+    def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        slope = np.linspace(self._weight, 1, image.shape[1], dtype=np.float32)
+        return np.where(image > 1.5, slope, 0).astype(np.float32)
+
+
+@pytest.fixture
+def sided(make_bundle: MakeBundle) -> Segmenter:
+    spec = read_spec(make_bundle(2.0, 2.0))
+    return Segmenter(spec, [Sided(0.0), Sided(0.4)], Preprocessing("background"))  # type: ignore[list-item]
+
+
+def test_each_number_of_orientations_is_scored_with_its_own_threshold(
+    data: DataSet, sided: Segmenter, tmp_path: Path
+) -> None:
+    # Granules in columns 10, 30 and 12 of 80. Without turning, the first member gives them
+    # 10 / 79 = 0.13, 0.38 and 0.15, the second 0.4 + 0.6 times that: 0.48, 0.63 and 0.49. Turned
+    # all ways, left and right cancel out and up and down as well: 0.5 for the first, 0.7 for the
+    # second, wherever a granule lies.
+    evaluation, _ = evaluate(params_with(), data, sided, tmp_path / "maps")
+    one, eight = evaluation.networks[1], evaluation.networks[8]
+    assert evaluation.in_use is eight
+    assert eight.point.threshold == 0.2
+
+    def found(scored: Scored, image_id: str) -> int:
+        (counts,) = [c for c in scored.counts if c.image_id == image_id]
+        return counts.objects.tp
+
+    # Image t has three granules, of the brightness that both members notice.
+    assert found(eight.test_members[0], "t") == found(eight.test_members[1], "t") == 3
+    assert one.point.threshold == 0.2
+    assert found(one.test_members[0], "t") == 1
+    assert found(one.test_members[1], "t") == 3
+    # Together 0.31, 0.51 and 0.32.
+    assert found(one.test, "t") == 3
+
+
+def test_with_one_member_in_use_the_first_is_what_the_test_images_show(
+    data: DataSet, sided: Segmenter, tmp_path: Path
+) -> None:
+    params = with_values(params_with(), {"predict.members": "one", "predict.orientations": 1})
+    evaluation, maps = evaluate(params, data, sided, tmp_path / "maps")
+    assert evaluation.test is evaluation.networks[1].test_members[0]
+    for image_id in TEST:
+        expected = sided.probability(data.pixels(image_id), members=[0], orientations=1)
+        assert np.array_equal(maps(image_id), expected)
+    # Out of fold there is but one anyway.
+    expected = sided.probability(data.pixels("c"), members=[1], orientations=1)
+    assert np.array_equal(maps("c"), expected)
+
+
+def test_the_members_disagreement_is_that_at_the_point_in_use(
+    data: DataSet, sided: Segmenter, tmp_path: Path
+) -> None:
+    params = with_values(params_with(), {"predict.orientations": 1})
+    evaluation, _ = evaluate(params, data, sided, tmp_path / "maps")
+    point = evaluation.point
+    assert [d.image_id for d in evaluation.disagreement] == TEST
+    for item, scored in zip(evaluation.disagreement, evaluation.test.counts, strict=True):
+        maps = sided.probabilities(data.pixels(item.image_id), orientations=1)
+
+        def labels(found: NDArray[np.float32]) -> NDArray[np.int32]:
+            return to_labels(found, threshold=point.threshold, min_area_px=point.min_area_px)
+
+        expected = disagreement(labels(maps.mean(axis=0)), [labels(m) > 0 for m in maps])
+        assert item.uncertainty == expected.image > 0
+        assert np.array_equal(item.granules, expected.granules)
+        assert item.is_right.sum() == scored.objects.tp
+        assert (~item.is_right).sum() == scored.objects.fp
+        assert (item.iou, item.group) == (scored.pixels.iou, scored.group)
+
+
+def test_tuned_on_itself_every_image_has_the_point_chosen_on_all(
+    data: DataSet, segmenter: Segmenter, tmp_path: Path
+) -> None:
+    evaluation, maps = evaluate(params_with(), data, segmenter, tmp_path / "maps")
+    point = evaluation.point
+    for counts in evaluation.in_use.tuned_on_itself.counts:
+        found = to_labels(
+            maps(counts.image_id), threshold=point.threshold, min_area_px=point.min_area_px
+        )
+        assert counts.objects == count_objects(data.truth(counts.image_id), found, iou=0.3)
+
+    def found_f1(scored: Scored) -> float:
+        return sum((c.objects for c in scored.counts), ObjectCounts(0, 0, 0, 0.0)).f1
+
+    # In this data set nothing suits both folds: cross-fitted, each has what suits the other.
+    assert found_f1(evaluation.in_use.tuned_on_itself) > found_f1(evaluation.out_of_fold)

@@ -7,17 +7,15 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
-from sgseg.evaluation.baseline import BaselinePoint
-from sgseg.evaluation.cross_validation import Evaluation, Scored
+from sgseg.evaluation.disagreement import ImageDisagreement
 from sgseg.evaluation.metrics import metrics_tree
-from sgseg.evaluation.operating import OperatingPoint
+from sgseg.evaluation.results import Evaluation, Scored
 from sgseg.evaluation.summary import ImageCounts
 
-from .cases import image_counts, params_with
-
-POINT = OperatingPoint(0.5, 4)
+from .cases import evaluation_of, image_counts, of_test, params_with
 
 
 def counts(group: str, tp: int, fp: int, fn: int) -> ImageCounts:
@@ -28,18 +26,10 @@ def an_evaluation(test: list[ImageCounts]) -> Evaluation:
     development = Scored(
         [counts("a", 8, 2, 0), counts("b", 4, 0, 4), counts("c", 0, 0, 0)], [0, 1, 1]
     )
-    held_back = Scored(test, [-1] * len(test))
-    return Evaluation(
-        point=POINT,
-        points={0: OperatingPoint(0.6, 8), 1: POINT},
-        baseline_point=BaselinePoint(1.0, 6.0, 3.0, 4),
-        out_of_fold=development,
-        test=held_back,
-        test_members={0: held_back, 1: held_back},
-        baseline_out_of_fold=development,
-        baseline_tuned_on_itself=development,
-        baseline_test=held_back,
+    seen = ImageDisagreement(
+        "t", "t", 0.25, 0.75, np.array([0.1, 0.2, 0.3, 0.9]), np.array([True, True, True, False])
     )
+    return evaluation_of(development, of_test(*test), disagreement=[seen] if test else [])
 
 
 def leaves(tree: Any) -> Iterator[Any]:
@@ -69,6 +59,15 @@ def test_the_tree() -> None:
     assert tree["operating_point"] == {"threshold": 0.5, "min_area_px": 4}
     assert tree["baseline_point"]["deviations"] == 3.0
     assert tree["label_ceiling"] == {"pairs": 3, "iou": 0.54}
+    assert tree["tuned_on_itself"] == tree["baseline_tuned_on_itself"] == tree["out_of_fold"]
+    assert tree["averaging"]["all_8_test_object_f1"] == {"value": pytest.approx(6 / 7, abs=1e-6)}
+    # The wrong granule is the most uncertain one; one group says nothing about others.
+    assert tree["uncertainty"] == {
+        "granule_auc": {"value": 1.0},
+        "right_granules": 3,
+        "wrong_granules": 1,
+        "images": 1,
+    }
 
 
 def test_a_score_that_a_fold_lacks_has_no_mean() -> None:
@@ -81,7 +80,9 @@ def test_a_score_that_a_fold_lacks_has_no_mean() -> None:
 
 def test_without_test_set_or_ceiling_their_sections_are_missing() -> None:
     tree = metrics_tree(an_evaluation([]), params_with(), None)
-    assert not {"test", "test_members", "baseline_test", "label_ceiling"} & tree.keys()
+    absent = {"test", "test_members", "baseline_test", "label_ceiling", "uncertainty"}
+    assert not absent & tree.keys()
+    assert not [name for name in tree["averaging"] if "test" in name]
 
 
 def test_every_number_is_finite_and_rounded() -> None:

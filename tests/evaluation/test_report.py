@@ -17,14 +17,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sgseg.evaluation.cross_validation import DataSet, evaluate
-from sgseg.evaluation.report import _as_code, _as_plain, _best_median_worst, write_report
-from sgseg.evaluation.table import COLUMNS, HEADLINE
-from sgseg.inference.bundle import BundleSpec, Segmenter, write_spec
+from sgseg.evaluation.averaging import GAINS
+from sgseg.evaluation.cross_validation import evaluate
+from sgseg.evaluation.data import DataSet
+from sgseg.evaluation.report import _as_code, _as_plain, write_report
+from sgseg.evaluation.table import AVERAGING_COLUMNS, COLUMNS, HEADLINE
+from sgseg.evaluation.timing import Timing
+from sgseg.inference.bundle import BundleSpec, write_spec
+from sgseg.inference.segmenter import Segmenter
 
-from .cases import ROOT, field, image_counts, params_with, roles, write_dataset
+from .cases import ROOT, field, params_with, roles, write_dataset
 
 NASTY, NASTY_TAG = "<b>x.png", "<img src=x onerror=alert(1)>"
+MILLISECONDS = {"one_1": 40.4, "one_8": 321.0, "all_1": 82.0, "all_8": 640.0}
 IDS = ["a", NASTY, "c$^$", "d__e", "f|g", "h`i"]
 
 
@@ -58,8 +63,9 @@ class Page(HTMLParser):
 def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """A report on six development and two test images, one of them an empty control."""
     root = tmp_path_factory.mktemp("report")
-    for number in (0, 1):
-        write_pointwise_network(root / f"{number}.onnx", middle=2.0)
+    # Granules are 3 times as bright as the cell: all found by the first, none by the second.
+    for number, middle in enumerate((2.0, 3.3)):
+        write_pointwise_network(root / f"{number}.onnx", middle=middle)
     params = params_with()
     params = params.model_copy(
         update={"data": params.data.model_copy(update={"source": "<i>lab</i> *one*"})}
@@ -80,6 +86,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
         params,
         data,
         maps,
+        timing=Timing("EPYC <b>", 2, 3, 0.25, 5, MILLISECONDS),
         copies={
             "groups": [[NASTY, "c$^$", "*j*"], ["d__e", "h`i"]],
             "pairs": [],
@@ -127,7 +134,8 @@ def test_names_are_shown_and_never_become_mark_up(written: Written) -> None:
 
 def test_every_picture_of_the_page_is_there(written: Written) -> None:
     links = Page(written.html).links
-    assert len(links) == 3 + 2 + 2  # out of fold best, median, worst; test best, worst; two curves
+    # Out of fold best, median, worst; test best, worst; two curves; uncertainty.
+    assert len(links) == 3 + 2 + 2 + 1
     for link in links:
         assert Image.open(written.folder / link).size[0] > 100
 
@@ -149,7 +157,7 @@ def test_the_numbers_of_the_page_are_those_of_metrics_json(written: Written) -> 
     on_disk = json.loads((written.folder / "metrics.json").read_text(encoding="utf-8"))
     assert on_disk == written.metrics
     value = on_disk["out_of_fold"]["object_f1"]["value"]
-    (row,) = [line for line in written.markdown.splitlines() if line.startswith("| object F1 |")]
+    row = row_of(written, "object F1")
     assert 0.5 < value < 1
     assert f"{value:.3f}" in row
     for column in COLUMNS:
@@ -157,6 +165,60 @@ def test_the_numbers_of_the_page_are_those_of_metrics_json(written: Written) -> 
     for title in HEADLINE.values():
         assert f"| {title} |" in written.markdown
     assert row.split(" | ")[-1] == "0.880 |"  # the label ceiling
+
+
+def test_what_averaging_costs_and_gains(written: Written) -> None:
+    section = written.metrics["averaging"]
+    assert " | ".join(AVERAGING_COLUMNS) in written.markdown
+    out_of_fold = section["one_1_out_of_fold_object_f1"]["value"]
+    test = section["one_1_test_object_f1"]
+    cells = row_of(written, "1 network, 1 orientation").split(" | ")
+    assert cells[1] == f"{out_of_fold:.3f}"
+    assert cells[3] == f"{test['value']:.3f} ± {test['std']:.3f}"
+    assert cells[5] == "40 |"
+    cells = row_of(written, "**all 2 networks, 8 orientations** (in use)").split(" | ")
+    assert cells[1:3] == ["", ""]  # nothing out of fold
+    assert cells[3] == f"{section['all_8_test_object_f1']['value']:.3f}"
+    assert cells[5] == "640 |"
+    for title in GAINS.values():
+        assert f"| {title} |" in written.markdown
+    gain = section["gain_members_test_object_f1"]
+    shown = f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
+    assert shown in row_of(written, GAINS["members_test"])
+    assert gain["value"] != 0
+    assert "EPYC <b>, 2 cores" in "".join(Page(written.html).texts)
+
+
+def test_times_are_in_a_file_of_their_own(written: Written) -> None:
+    times = json.loads((written.folder / "timing.json").read_text(encoding="utf-8"))
+    assert times["milliseconds_per_megapixel"] == MILLISECONDS
+    assert "millisecond" not in (written.folder / "metrics.json").read_text(encoding="utf-8")
+
+
+def test_what_disagreement_tells(written: Written) -> None:
+    section = written.metrics["uncertainty"]
+    assert (section["images"], section["right_granules"] > 0) == (2, True)
+    assert "What the networks' disagreement tells" in written.markdown
+    table = pd.read_csv(written.folder / "images.csv")
+    shown = table[(table["method"] == "network") & (table["part"] == "test")]["uncertainty"]
+    assert ((shown > 0) & (shown <= 1)).all()
+    assert table["uncertainty"].count() == 2
+
+
+def test_what_flatters_is_called_so(written: Written) -> None:
+    (line,) = [line for line in written.markdown.splitlines() if line.startswith("Flattering")]
+    for part, name in (("tuned_on_itself", "network"), ("baseline_tuned_on_itself", "baseline")):
+        f1 = written.metrics[part]["object_f1"]["value"]
+        iou = written.metrics[part]["foreground_iou"]["value"]
+        assert (
+            f"the {name} reaches an object F1 of {f1:.3f} and a foreground IoU of {iou:.3f}" in line
+        )
+
+
+def row_of(written: Written, title: str) -> str:
+    """The only row of a table that begins with `title`."""
+    (row,) = [li for li in written.markdown.splitlines() if li.startswith(f"| {title} |")]
+    return row
 
 
 def test_what_was_set_aside_is_said_first(written: Written) -> None:
@@ -201,22 +263,3 @@ def test_any_name_comes_through_markdown(name: str) -> None:
     page = Page(str(render(f"is {_as_plain(name)} end")))
     assert "".join(page.texts).split() == f"is {shown} end".split()
     assert page.tags == {"p"}
-
-
-@given(st.integers(1, 30), st.integers(1, 6))
-def test_no_image_is_shown_twice(images: int, number: int) -> None:
-    counts = [
-        image_counts((k, images - k, 0, 1), (k, images - k, 0, 1.0), image_id=str(k))
-        for k in range(1, images + 1)
-    ]
-    chosen = _best_median_worst(counts, number)
-    shown = [c.image_id for part in chosen.values() for c in part]
-    assert len(set(shown)) == len(shown)
-    assert all(0 < len(part) <= number for part in chosen.values())
-    # F1 grows with the number: the last is the best, the first the worst, as far as both are there.
-    assert chosen["best"][0].image_id == str(images)
-    assert images == 1 or chosen["worst"][0].image_id == "1"
-    assert set(chosen) == {"best", "median", "worst"} if images > 2 else "median" not in chosen
-    if images > 2:
-        middle = int(chosen["median"][len(chosen["median"]) // 2].image_id)
-        assert abs(middle - (images + 1) / 2) <= 1

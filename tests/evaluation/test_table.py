@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from sgseg.evaluation.table import COLUMNS, HEADLINE, as_text, score_rows
+from sgseg.evaluation.table import (
+    AVERAGING_COLUMNS,
+    COLUMNS,
+    HEADLINE,
+    as_text,
+    averaging_rows,
+    gain_rows,
+    score_rows,
+)
 
 METRICS = {
     "cv": {"object_f1": {"mean": 0.8125, "std": 0.0625}},
@@ -65,3 +73,33 @@ def test_all_lines_are_of_one_length() -> None:
     assert len(lines) == 2 + len(HEADLINE)
     assert len({len(line) for line in lines}) == 1
     assert as_text([]).splitlines()[0] == "  ".join(COLUMNS)
+
+
+AVERAGED = {
+    "folds": {"0": {}, "1": {}, "2": {}},
+    "averaging": {
+        "one_1_out_of_fold_object_f1": {"value": 0.7049},
+        "one_1_test_object_f1": {"value": 0.6, "std": 0.0125},
+        "all_8_test_foreground_iou": {"value": 0.5},
+        "gain_members_test_object_f1": {"value": 0.0104, "low": -0.0306, "high": 0.05},
+        "gain_members_test_foreground_iou": {"value": -0.02},
+    },
+}
+
+
+def test_a_row_for_each_way_to_average() -> None:
+    milliseconds = {"one_1": 41.7, "all_8": 1000.2}
+    assert averaging_rows(AVERAGED, milliseconds, in_use=("all", 1)) == [
+        ["1 network, 1 orientation", "0.705", "", "0.600 ± 0.013", "", "42"],
+        ["1 network, 8 orientations", "", "", "", "", ""],
+        ["**all 3 networks, 1 orientation** (in use)", "", "", "", "", ""],
+        ["all 3 networks, 8 orientations", "", "", "", "0.500", "1000"],
+    ]
+    for row in averaging_rows(AVERAGED, {}, in_use=("one", 8)):
+        assert len(row) == len(AVERAGING_COLUMNS)
+
+
+def test_gains_have_a_sign_and_those_that_are_not_known_no_row() -> None:
+    names = {"members_test": "all members", "both_test": "both"}
+    assert gain_rows(AVERAGED, names) == [["all members", "+0.010 [-0.031, +0.050]", "-0.020"]]
+    assert gain_rows({}, names) == []

@@ -15,8 +15,8 @@ from PIL import Image
 
 from sgseg.errors import InputError
 from sgseg.inference import predict
-from sgseg.inference.bundle import Segmenter
 from sgseg.inference.predict import Reading, Task, find_tasks, predict_files
+from sgseg.inference.segmenter import Segmenter
 
 GRANULES = [(10, 10), (20, 30), (40, 12)]
 READING = Reading()
@@ -44,8 +44,8 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def table(out: Path) -> list[dict[str, str]]:
-    with (out / "fields.csv").open(encoding="utf-8", newline="") as file:
+def table(out: Path, name: str = "fields.csv") -> list[dict[str, str]]:
+    with (out / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -72,6 +72,7 @@ def test_a_mask_of_the_image_s_size_and_a_row_for_each_file(
             "area_um2": "6.75",
             "pixel_size_um": "0.5",
             "area_fraction": "0.005625",
+            "uncertainty": "",
         },
         {
             "image": str(images / "day 2" / "ä.png"),
@@ -80,10 +81,11 @@ def test_a_mask_of_the_image_s_size_and_a_row_for_each_file(
             "area_um2": "",
             "pixel_size_um": "",
             "area_fraction": "0.0",
+            "uncertainty": "",
         },
     ]
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*"))
-    assert files == ["a (1)_mask.tif", "day 2/ä_mask.tif", "fields.csv"]
+    assert files == ["a (1)_mask.tif", "day 2/ä_mask.tif", "fields.csv", "granules.csv"]
 
 
 def test_a_stated_pixel_size_replaces_that_of_the_file(
@@ -115,6 +117,38 @@ def test_an_overlay_on_request(images: Path, segmenter: Segmenter, tmp_path: Pat
     assert picture.shape == (60, 80, 3)
     coloured = (picture != picture[..., :1]).any(axis=-1)
     assert coloured.sum() == 3 * 8  # the 8 border pixels of each 3 x 3 granule
+
+
+def test_uncertainty_in_the_tables_and_as_a_map(
+    images: Path, make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    # Granules are 3 times as bright as the cell: found by the members that want 2 and 2.5 times,
+    # not by the one that wants 4.
+    segmenter = Segmenter.load(make_bundle(2.0, 2.5, 4.0))
+    out = tmp_path / "out"
+    tasks = find_tasks([images], out)
+    assert predict_files(segmenter, tasks, out, reading=READING, with_uncertainty=True) == []
+    # IoU 1, 1 and 0, for the image as for each granule.
+    fields, granules = table(out), table(out, "granules.csv")
+    assert [row["uncertainty"] for row in fields] == ["0.333333", "0.0"]
+    assert [row["uncertainty"] for row in granules] == ["0.333333"] * 3
+    assert {row["image"] for row in granules} == {str(images / "a (1).tif")}
+    with tifffile.TiffFile(out / "a (1)_uncertainty.tif") as tif:
+        found, metadata = tif.asarray(), tif.imagej_metadata
+        x_resolution = tif.pages[0].tags["XResolution"].value
+    assert (found.dtype, found.shape) == (np.float32, (60, 80))
+    assert (metadata["unit"], x_resolution) == ("um", (2, 1))
+    # Probabilities 1, 0.99 and 0: deviation of (1, 1, 0) is sqrt(2) / 3; elsewhere all say 0.
+    middle = draw_field(GRANULES)[1] > 0
+    assert found[middle] == pytest.approx(np.full(27, np.sqrt(2) / 3), abs=0.02)
+    assert found[~middle].max() < 1e-3
+    assert tifffile.imread(out / "day 2" / "ä_uncertainty.tif").shape == (50, 70)
+
+
+def test_one_member_has_no_map(images: Path, segmenter: Segmenter, tmp_path: Path) -> None:
+    tasks = find_tasks([images], tmp_path / "out")
+    predict_files(segmenter, tasks, tmp_path / "out", reading=READING, with_uncertainty=True)
+    assert list(tmp_path.rglob("*_uncertainty.tif")) == []
 
 
 def test_bad_files_are_named_and_the_others_finished(
@@ -229,16 +263,17 @@ def test_results_do_not_become_images_of_the_next_run(tmp_path: Path) -> None:
 
 
 def test_no_result_overwrites_an_image(tmp_path: Path) -> None:
-    touch(tmp_path, "a.tif", "a_mask.tif", "b.tif", "b_overlay.png")
+    touch(tmp_path, "a.tif", "a_mask.tif", "b.tif", "b_overlay.png", "c.tif", "c_uncertainty.tif")
     paths = sorted(tmp_path.iterdir())
     with pytest.raises(InputError) as caught:
         find_tasks(paths, tmp_path)
     assert [str(p.where) for p in caught.value.problems] == [
         str(tmp_path / "a.tif"),
         str(tmp_path / "b.tif"),
+        str(tmp_path / "c.tif"),
     ]
     assert "would overwrite the image" in str(caught.value)
-    assert len(find_tasks(paths, tmp_path / "out")) == 4
+    assert len(find_tasks(paths, tmp_path / "out")) == 6
 
 
 @pytest.mark.skipif("SGSEG_REAL_DATA" not in os.environ, reason="needs real images")

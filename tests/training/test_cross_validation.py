@@ -96,9 +96,11 @@ def test_preprocessing_comes_from_the_parameters(params: Params) -> None:
 def test_every_parameter_reaches_the_recipe(params: Params) -> None:
     recipe = recipe_of(params)
     assert recipe.network == params.network.model_dump()
-    assert recipe.augmentation == Augmentation(**params.train.augment.model_dump())
+    magnitudes = params.train.augment.model_dump()
+    assert magnitudes.pop("strength") == 1
+    assert recipe.augmentation == Augmentation(**magnitudes)
     given = params.train.model_dump()
-    for name in given.keys() - {"augment"}:
+    for name in given.keys() - {"augment", "soft_labels"}:
         holder = recipe if name in Recipe.__dataclass_fields__ else recipe.sampling
         assert getattr(holder, name) == given[name], name
     assert recipe.object_iou == params.evaluate.object_iou

@@ -21,7 +21,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from sgseg.errors import InputError
-from sgseg.nets import build_network
+from sgseg.nets import build_network, training_model
 from sgseg.nets.metrics import PixelScores
 from sgseg.scores import count_objects, count_pixels
 from sgseg.training import fold as fold_module
@@ -123,7 +123,7 @@ def test_it_learns(tmp_path: Path) -> None:
         tmp_path / "fold_0.npz",
         epochs=6,
         sampling=replace(RECIPE.sampling, coverage=3.5, batch_size=10),
-        schedule="constant",
+        schedule={"name": "constant"},
         learning_rate=0.05,
     ).history
     assert history[-1]["loss"] < 0.6 * history[0]["loss"]
@@ -245,6 +245,54 @@ def test_a_checkpoint_of_no_use_is_said_and_training_starts_anew(
     assert "training starts from the beginning" in warnings[0]
 
 
+@pytest.mark.usefixtures("eager")
+def test_an_interrupted_average_of_the_weights_ends_the_same(tmp_path: Path) -> None:
+    def stop(epoch: int, scores: Scores) -> None:
+        if epoch == 1:
+            raise StopHereError
+
+    options: dict[str, Any] = {
+        "epochs": 2,
+        "weights_average": 0.9,
+        "schedule": {"name": "plateau", "factor": 0.5, "patience": 1},
+    }
+    with pytest.raises(StopHereError):
+        train(tmp_path / "a.npz", on_epoch=stop, **options)
+    assert_same(train(tmp_path / "a.npz", **options), train(tmp_path / "b.npz", **options))
+
+
+# --- where the weights start
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_training_starts_from_another_network_s_weights(tmp_path: Path) -> None:
+    source = build_network(**RECIPE.network)
+    source.save(tmp_path / "source.keras")
+    trained = train(
+        tmp_path / "fold.npz",
+        init=tmp_path / "source.keras",
+        epochs=1,
+        learning_rate=1e-12,
+        schedule={"name": "constant"},
+    )
+    for found, given in zip(
+        trained.model.trainable_variables, source.trainable_variables, strict=True
+    ):
+        np.testing.assert_allclose(found, given, atol=1e-9)
+
+
+def test_a_network_that_does_not_fit_is_no_start(tmp_path: Path) -> None:
+    build_network(**RECIPE.network | {"width": 2}).save(tmp_path / "narrow.keras")
+    (tmp_path / "text.keras").write_text("no network")
+    for name, said in (
+        ("narrow.keras", r"narrow\.keras: unet of [0-9,]+ parameters; expected unet of [0-9,]+"),
+        ("text.keras", "not a saved network"),
+        ("missing.keras", "no such file"),
+    ):
+        with pytest.raises(InputError, match=said):
+            train(tmp_path / "fold.npz", init=tmp_path / name)
+
+
 # --- which weights, and when to stop
 
 
@@ -289,9 +337,31 @@ def test_the_best_weights_are_kept_and_not_the_last(scripted: Scripted) -> None:
     assert_weights_of(trained, script, epoch=2)
 
 
+def test_an_average_of_the_weights_is_scored_and_kept(scripted: Scripted) -> None:
+    f1, loss = [0.1, 0.9], [1.0, 1.0]
+    plain, _ = scripted(f1=f1, loss=loss)
+    averaged, script = scripted(f1=f1, loss=loss, weights_average=0.9)
+    kernels = [number for number, value in enumerate(weights(plain)) if value.ndim == 4]
+    assert kernels
+    for number in kernels:
+        np.testing.assert_array_equal(weights(averaged)[number], script.seen[1][number])
+        assert not np.array_equal(weights(averaged)[number], weights(plain)[number])
+
+
 def test_of_equal_f1_the_lower_loss_wins(scripted: Scripted) -> None:
     trained, script = scripted(f1=[0.5, 0.5, 0.5, 0.4], loss=[0.9, 0.7, 0.8, 0.1])
     assert_weights_of(trained, script, epoch=2)
+
+
+def test_a_plateau_of_the_validation_loss_lowers_the_learning_rate(scripted: Scripted) -> None:
+    # No gain in epochs 2 and 3: half from epoch 4 on.
+    trained, _ = scripted(
+        f1=[0.5] * 4,
+        loss=[1.0, 1.0, 1.1, 0.9],
+        schedule={"name": "plateau", "factor": 0.5, "patience": 2},
+    )
+    rates = [scores["learning_rate"] for scores in trained.history]
+    assert rates == pytest.approx([0.01, 0.01, 0.01, 0.005])
 
 
 def test_the_loss_can_decide(scripted: Scripted) -> None:
@@ -299,6 +369,24 @@ def test_the_loss_can_decide(scripted: Scripted) -> None:
         f1=[0.5, 0.2, 0.9, 0.9], loss=[0.9, 0.3, 0.8, 0.4], monitor="val_loss"
     )
     assert_weights_of(trained, script, epoch=2)
+
+
+def test_the_last_weights_are_kept_on_request(scripted: Scripted) -> None:
+    # Worse from the first epoch on, and patience for one: trained to the end all the same.
+    trained, script = scripted(f1=[0.9, 0.5, 0.4], loss=[0.1, 1, 1], monitor="last", patience=1)
+    assert trained.best_epoch == 3
+    np.testing.assert_array_equal(weights(trained)[0], script.seen[-1][0])
+
+
+@pytest.mark.usefixtures("eager")
+def test_the_last_weights_need_no_validation(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, monitor="last", epochs=1)
+    trained = train_fold(TRAIN, [], recipe, fold=0, checkpoint=tmp_path / "fold.npz")
+    assert trained.best_epoch == 1
+    assert not any(name.startswith("val_") for name in trained.history[0])
+    waiting = replace(recipe, schedule={"name": "plateau", "factor": 0.5, "patience": 1})
+    with pytest.raises(InputError, match=r"no image to stop by.*train\.monitor: last"):
+        train_fold(TRAIN, [], waiting, fold=0, checkpoint=tmp_path / "fold.npz")
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (3, 7)])
@@ -376,8 +464,8 @@ def test_training_scores_are_of_the_whole_epoch(
         network=network,
         epochs=1,
         learning_rate=1e-12,
-        schedule="constant",
-        loss="bce",
+        schedule={"name": "constant"},
+        loss={"name": "bce"},
     )
     pixels, losses = PixelScores(), []
     for images, masks in seen:
@@ -389,6 +477,34 @@ def test_training_scores_are_of_the_whole_epoch(
     assert scores["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
     for name, value in pixels.result().items():
         assert scores[name] == pytest.approx(float(value), rel=1e-4), name
+
+
+@pytest.mark.usefixtures("eager")
+def test_every_depth_is_supervised(tmp_path: Path) -> None:
+    # Of two outputs the loss is the mean, and the scores are those of their mean.
+    network = RECIPE.network | {
+        "architecture": "unet_plus_plus",
+        "depth": 2,
+        "dropout": 0.0,
+        "normalisation": "none",
+        "deep_supervision": True,
+    }
+    options: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-12, "network": network}
+    trained = train(tmp_path / "fold.npz", schedule={"name": "constant"}, **options)
+    heads = training_model(trained.model)
+    losses: list[float] = []
+    for images, masks in fold_module.batches(
+        TRAIN, sampling=RECIPE.sampling, augmentation=RECIPE.augmentation, seed=(5, 0), epoch=0
+    ):
+        found = np.asarray(heads(images)).astype(np.float64)
+        assert found.shape[-1] == 2
+        np.testing.assert_allclose(found.mean(-1), np.asarray(trained.model(images))[..., 0], 1e-5)
+        for p in np.moveaxis(found, -1, 0):
+            t = masks[..., 0]
+            bce = -(t * np.log(p) + (1 - t) * np.log1p(-p)).mean(axis=(1, 2))
+            both, either = (t * p).sum((1, 2)), (t + p).sum((1, 2))
+            losses += list(bce + 1 - (2 * both + 1) / (either + 1))
+    assert trained.history[0]["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
 
 
 def test_predict_gives_the_probability_at_the_size_of_the_image() -> None:

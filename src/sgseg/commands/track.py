@@ -12,9 +12,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "track",
         help="put into MLflow the runs that it lacks",
-        description="Put into MLflow the runs of all folds and of the evaluation that it lacks: "
-        "after `dvc pull`, after DVC has restored results from its cache, or in a new store. Run "
-        "again it does nothing. The store is mlflow.db in the project, or MLFLOW_TRACKING_URI.",
+        description="Put into MLflow the runs of the search, the folds and the evaluation that it "
+        "lacks: after `dvc pull`, after DVC has restored results from its cache, in a new store. "
+        "Run again it does nothing. The store is mlflow.db in the project, or MLFLOW_TRACKING_URI.",
     )
     parser.add_argument("--root", default=".", metavar="DIR", help="the project's root")
     parser.set_defaults(run=run)
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     if done:
         _print(f"The store is {without_password(tracking_uri(arguments.root))}")
     else:
-        _print("No run to track: neither models/folds nor reports/evaluation has one.")
+        _print("No run to track: none in reports/tuning, models/folds or reports/evaluation.")
     return 0
 
 

@@ -152,8 +152,8 @@ def _parts(images: pd.DataFrame, labels: NDArray[np.str_], params: Split) -> NDA
         fold_of |= dict.fromkeys(groups[held_out].tolist(), index)
     sizes = dict(zip(*np.unique(groups, return_counts=True), strict=True))
     visible = set(images.loc[images["n_objects"] > 0, "group"])
-    # What one of two folds holds out is all that the other has for training and validation.
-    at_least = 2 if folds == 2 else 1
+    # What one of two folds holds out is all that the other has to train on and to stop by.
+    at_least = 2 if folds == 2 and params.validation_fraction > 0 else 1
     _spread(fold_of, set(sizes), at_least, folds, order=lambda name: (sizes[name], name))
     _spread(fold_of, visible, 1, folds, order=lambda name: (sizes[name], name))
     # The last step may have left a fold with too few; groups that show nothing go back first.
@@ -197,6 +197,8 @@ def _roles_of_fold(
     fold: int,
 ) -> NDArray[np.object_]:
     """Role of each development image in one fold."""
+    if params.validation_fraction == 0:
+        return np.where(held_out, HELD_OUT, TRAIN).astype(object)
     rest = images[~held_out]
     names, counts = counts_by_group(rest["group"], labels[~held_out])
     visible = _visible(rest, names)

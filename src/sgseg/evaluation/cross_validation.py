@@ -8,28 +8,24 @@ a fold uses what was chosen on the other folds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sgseg.config import Params
-from sgseg.dataset.manifest import (
-    read_canonical_image,
-    read_canonical_labels,
-    read_manifest,
-)
 from sgseg.errors import InputError, Problem
 from sgseg.evaluation.baseline import (
     BaselinePoint,
     baseline_qualities,
     segment_classically,
 )
+from sgseg.evaluation.data import DataSet, Maps
+from sgseg.evaluation.disagreement import ImageDisagreement, compare
 from sgseg.evaluation.operating import (
     OperatingPoint,
     Quality,
@@ -37,96 +33,16 @@ from sgseg.evaluation.operating import (
     cross_fitted,
     qualities_of_map,
 )
+from sgseg.evaluation.results import Evaluation, NetworkScores, Scored
 from sgseg.evaluation.summary import ImageCounts, count_image
-from sgseg.inference.bundle import BundleSpec, Segmenter
+from sgseg.inference.bundle import BundleSpec
+from sgseg.inference.network import ORIENTATIONS
 from sgseg.inference.segment import to_labels
+from sgseg.inference.segmenter import Segmenter
+from sgseg.inference.uncertainty import RunningMoments
 
 Labels = NDArray[np.int32]
 Probability = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Counts per image of one method on one set of images."""
-
-    counts: list[ImageCounts]
-    folds: list[int]
-    """Of each image the fold it was held out in; -1 for the test set."""
-
-    def of_fold(self, fold: int) -> list[ImageCounts]:
-        """The images held out in one fold."""
-        return [c for c, of in zip(self.counts, self.folds, strict=True) if of == fold]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Everything that the report shows, as counts."""
-
-    point: OperatingPoint
-    points: dict[int, OperatingPoint]
-    baseline_point: BaselinePoint
-    out_of_fold: Scored
-    test: Scored
-    test_members: dict[int, Scored]
-    baseline_out_of_fold: Scored
-    baseline_tuned_on_itself: Scored
-    baseline_test: Scored
-
-
-class DataSet:
-    """The canonical images with their roles and groups, read when asked for."""
-
-    def __init__(self, folder: Path, roles: pd.DataFrame, folds: Sequence[int]) -> None:
-        self._folder = folder
-        manifest = read_manifest(folder).set_index("image_id")
-        self._pixel_size = manifest["pixel_size_um"]
-        self.group: dict[str, str] = dict(zip(roles["image_id"], roles["group"], strict=True))
-        self.test_ids: list[str] = roles.loc[roles["set"] == "test", "image_id"].tolist()
-        self.fold_of: dict[str, int] = {
-            image_id: fold
-            for fold in folds
-            for image_id in roles.loc[roles[f"role_{fold}"] == "held_out", "image_id"]
-        }
-
-    def pixels(self, image_id: str) -> NDArray[np.generic]:
-        """(H, W) in camera counts."""
-        return read_canonical_image(self._folder, image_id)
-
-    def truth(self, image_id: str) -> Labels:
-        """Label image (H, W)."""
-        return read_canonical_labels(self._folder, image_id)
-
-    def pixel_size_um(self, image_id: str) -> float | None:
-        """None where unknown."""
-        size = self._pixel_size[image_id]
-        return None if pd.isna(size) else float(size)
-
-    @property
-    def median_pixel_size_um(self) -> float | None:
-        """Median over the development images of known pixel size."""
-        size = self._pixel_size[list(self.fold_of)].median()
-        return None if pd.isna(size) else float(size)
-
-
-@dataclass(frozen=True)
-class Maps:
-    """Probability maps (H, W) on disk: those of a whole data set would fill the memory."""
-
-    folder: Path
-
-    def save(self, image_id: str, found: Probability, member: int | None = None) -> None:
-        """Keep a map: the one that is scored, or that of one member."""
-        path = self._path(image_id, member)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, found)
-
-    def load(self, image_id: str, member: int | None = None) -> Probability:
-        """The map that is scored, or that of one member."""
-        return np.asarray(np.load(self._path(image_id, member)), dtype=np.float32)
-
-    def _path(self, image_id: str, member: int | None) -> Path:
-        part = "scored" if member is None else f"member_{member}"
-        return self.folder / part / f"{image_id}.npy"
 
 
 def evaluate(
@@ -134,72 +50,127 @@ def evaluate(
 ) -> tuple[Evaluation, Callable[[str], Probability]]:
     """Score the members of a bundle, one per fold in the order of `split.folds`.
 
+    Parameters
+    ----------
+    segmenter
+        All members, whatever `predict.members` says: each is needed out of fold.
+    scratch
+        Where the probability maps live.
+
     Returns
     -------
     The counts, and a function that gives the probability map (H, W) of an image as it was scored:
-    out of fold for development images, the ensemble's for test images. The maps live in `scratch`.
+    out of fold for development images, that of the members in use for test images.
 
     Raises
     ------
     InputError
         No image is held out in any fold.
     """
-    folds = params.split.folds
+    folds, used = params.split.folds, params.predict.orientations
     if not data.fold_of:
         raise InputError(Problem("data/split/roles.csv", "no image is held out in any fold"))
-    maps = Maps(scratch)
-    _predict(data, segmenter, folds, maps)
-    tables = _network_tables(params, data, maps)
+    all_maps = {n: Maps(scratch / f"orientations_{n}") for n in ORIENTATIONS}
+    for orientations, maps in all_maps.items():
+        _predict(data, segmenter, folds, maps, orientations)
+    networks = {n: _score_networks(params, data, maps) for n, maps in all_maps.items()}
+    maps, point = all_maps[used], networks[used].point
+    first_alone = folds[0] if params.predict.members == "one" else None
+
     baseline_tables = _baseline_tables(params, data)
-    point, points = best_point(tables.values()), cross_fitted(tables, data.fold_of)
     baseline_point = best_point(baseline_tables.values())
     baseline_points = cross_fitted(baseline_tables, data.fold_of)
-
-    def network(image_id: str, at: OperatingPoint, member: int | None = None) -> ImageCounts:
-        found = maps.load(image_id, member)
-        labels = to_labels(found, threshold=at.threshold, min_area_px=at.min_area_px)
-        return _count(data, image_id, labels, params, found)
 
     def classical(image_id: str, at: BaselinePoint) -> ImageCounts:
         return _count(data, image_id, segment_classically(data.pixels(image_id), at), params)
 
     held_out, test = data.fold_of, dict.fromkeys(data.test_ids, -1)
     evaluation = Evaluation(
-        point=point,
-        points=points,
+        orientations=used,
+        test=networks[used].test
+        if first_alone is None
+        else networks[used].test_members[first_alone],
+        networks=networks,
+        disagreement=[_disagreement(params, data, maps, i, point) for i in data.test_ids],
         baseline_point=baseline_point,
-        out_of_fold=_score(
-            held_out, lambda image_id: network(image_id, points[held_out[image_id]])
-        ),
-        test=_score(test, partial(network, at=point)),
-        test_members={
-            fold: _score(test, partial(network, at=point, member=fold)) for fold in folds
-        },
         baseline_out_of_fold=_score(
             held_out, lambda image_id: classical(image_id, baseline_points[held_out[image_id]])
         ),
         baseline_tuned_on_itself=_score(held_out, partial(classical, at=baseline_point)),
         baseline_test=_score(test, partial(classical, at=baseline_point)),
     )
-    return evaluation, maps.load
+
+    def as_scored(image_id: str) -> Probability:
+        return maps.load(image_id, first_alone if image_id in test else None)
+
+    return evaluation, as_scored
 
 
-def _predict(data: DataSet, segmenter: Segmenter, folds: Sequence[int], maps: Maps) -> None:
+def _predict(
+    data: DataSet, segmenter: Segmenter, folds: Sequence[int], maps: Maps, orientations: int
+) -> None:
     """One map per image, of test images also one per member."""
-    for image_id, fold in tqdm(data.fold_of.items(), desc="predicting out of fold", unit="image"):
+    what = f"{orientations} orientation{'' if orientations == 1 else 's'}"
+    for image_id, fold in tqdm(data.fold_of.items(), desc=f"out of fold, {what}", unit="image"):
         found = segmenter.probability(
             data.pixels(image_id),
             pixel_size_um=data.pixel_size_um(image_id),
             members=[folds.index(fold)],
+            orientations=orientations,
         )
         maps.save(image_id, found)
-    for image_id in tqdm(data.test_ids, desc="predicting the test set", unit="image"):
-        members = segmenter.probabilities(
-            data.pixels(image_id), pixel_size_um=data.pixel_size_um(image_id)
+    for image_id in tqdm(data.test_ids, desc=f"test set, {what}", unit="image"):
+        moments = RunningMoments(with_deviation=False)
+        members = segmenter.maps(
+            data.pixels(image_id), data.pixel_size_um(image_id), orientations=orientations
         )
-        maps.save(image_id, members.mean(axis=0))
         for fold, found in zip(folds, members, strict=True):
+            moments.add(found)
             maps.save(image_id, found, fold)
+        maps.save(image_id, moments.mean)
+
+
+def _score_networks(params: Params, data: DataSet, maps: Maps) -> NetworkScores:
+    tables = _network_tables(params, data, maps)
+    point, points = best_point(tables.values()), cross_fitted(tables, data.fold_of)
+
+    def network(image_id: str, at: OperatingPoint, member: int | None = None) -> ImageCounts:
+        found = maps.load(image_id, member)
+        return _count(data, image_id, granules(found, at), params, found)
+
+    held_out, test = data.fold_of, dict.fromkeys(data.test_ids, -1)
+    return NetworkScores(
+        point=point,
+        points=points,
+        out_of_fold=_score(
+            held_out, lambda image_id: network(image_id, points[held_out[image_id]])
+        ),
+        tuned_on_itself=_score(held_out, partial(network, at=point)),
+        test=_score(test, partial(network, at=point)),
+        test_members={
+            fold: _score(test, partial(network, at=point, member=fold))
+            for fold in params.split.folds
+        },
+    )
+
+
+def granules(found: Probability, at: OperatingPoint) -> Labels:
+    """Label image (H, W) of a probability map at an operating point."""
+    return to_labels(found, threshold=at.threshold, min_area_px=at.min_area_px)
+
+
+def _disagreement(
+    params: Params, data: DataSet, maps: Maps, image_id: str, point: OperatingPoint
+) -> ImageDisagreement:
+    """Of all members on one test image."""
+    return compare(
+        image_id,
+        data.group[image_id],
+        truth=data.truth(image_id),
+        predicted=granules(maps.load(image_id), point),
+        masks=(granules(maps.load(image_id, fold), point) > 0 for fold in params.split.folds),
+        object_iou=params.evaluate.object_iou,
+    )
 
 
 def _network_tables(
@@ -263,9 +234,13 @@ def bundle_spec(
     margin_px: int | None,
     facts: dict[str, Any] | None = None,
     *,
+    other_points: Mapping[int, OperatingPoint] | None = None,
     pixel_size_um: float | None = None,
 ) -> BundleSpec:
-    """How to use the members, with the chosen threshold and minimum area; see `BundleSpec`."""
+    """How to use the members, with the chosen threshold and minimum area; see `BundleSpec`.
+
+    `other_points` are those chosen for other numbers of orientations than the one in use.
+    """
     return BundleSpec(
         members=members,
         preprocessing=params.preprocess.model_dump(),
@@ -273,6 +248,8 @@ def bundle_spec(
         min_area_px=point.min_area_px,
         margin_px=margin_px,
         orientations=params.predict.orientations,
+        members_in_use=params.predict.members,
+        points_at_orientations={str(n): asdict(at) for n, at in (other_points or {}).items()},
         pixel_size_um=pixel_size_um,
         facts=facts or {},
     )

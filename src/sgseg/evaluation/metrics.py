@@ -8,7 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from sgseg.config import Params
-from sgseg.evaluation.cross_validation import Evaluation, Scored
+from sgseg.evaluation.averaging import averaging_scores
+from sgseg.evaluation.disagreement import summarise_disagreement
+from sgseg.evaluation.results import Evaluation, Scored
 from sgseg.evaluation.summary import point_scores, summarise
 
 
@@ -21,31 +23,38 @@ def metrics_tree(
     -------
     `cv` has mean and standard deviation over folds, `folds` the scores of each, `test_members`
     those of each fold's network on the test set; `operating_point` and `baseline_point` are
-    settings; the others have a value with a 95 % interval over groups. Numbers that are not defined
-    are left out.
+    settings; `averaging` is that of `averaging_scores`, `uncertainty` that of
+    `summarise_disagreement`; the others have a value with a 95 % interval over groups.
+    `tuned_on_itself` and `baseline_tuned_on_itself` are scored on the images that their settings
+    were chosen on. Numbers that are not defined are left out.
     """
     out_of_fold = evaluation.out_of_fold
     folds = {fold: point_scores(out_of_fold.of_fold(fold)) for fold in sorted(evaluation.points)}
 
+    resamples, seed = params.evaluate.bootstrap, params.evaluate.seed
+
     def intervals(scored: Scored) -> dict[str, Any]:
-        return summarise(
-            scored.counts, resamples=params.evaluate.bootstrap, seed=params.evaluate.seed
-        )
+        return summarise(scored.counts, resamples=resamples, seed=seed)
 
     tree = {
         "cv": _mean_and_deviation(list(folds.values())),
         "folds": {str(fold): scores for fold, scores in folds.items()},
         "out_of_fold": intervals(out_of_fold),
+        "tuned_on_itself": intervals(evaluation.in_use.tuned_on_itself),
         "test": intervals(evaluation.test),
         "test_members": {
             str(fold): point_scores(scored.counts)
-            for fold, scored in evaluation.test_members.items()
+            for fold, scored in evaluation.in_use.test_members.items()
             if scored.counts
         },
         "baseline_out_of_fold": intervals(evaluation.baseline_out_of_fold),
         "baseline_tuned_on_itself": intervals(evaluation.baseline_tuned_on_itself),
         "baseline_test": intervals(evaluation.baseline_test),
         "label_ceiling": ceiling,
+        "averaging": averaging_scores(evaluation, resamples=resamples, seed=seed),
+        "uncertainty": summarise_disagreement(
+            evaluation.disagreement, resamples=resamples, seed=seed
+        ),
         "operating_point": asdict(evaluation.point),
         "baseline_point": asdict(evaluation.baseline_point),
     }

@@ -103,7 +103,8 @@ def save_training_curves(path: Path, history: Sequence[Mapping[str, float]], bes
                     )
         axis.axvline(best, color="0.6", linewidth=1)
         axis.set_xlabel("epoch")
-        axis.legend(fontsize=8)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize=8)
     save_figure(path, figure)
 
 

@@ -5,25 +5,35 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import mistune
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from sgseg.config import Params
-from sgseg.evaluation.cross_validation import DataSet, Evaluation
+from sgseg.evaluation.averaging import AVERAGED, GAINS
+from sgseg.evaluation.data import DataSet
+from sgseg.evaluation.illustrations import (
+    Maps,
+    write_curves,
+    write_disagreement,
+    write_galleries,
+)
 from sgseg.evaluation.metrics import metrics_tree
-from sgseg.evaluation.pictures import Case, save_curve, save_gallery
-from sgseg.evaluation.summary import ImageCounts, operating_points
-from sgseg.evaluation.table import COLUMNS, HEADLINE, score_rows
-from sgseg.inference.segment import to_labels
+from sgseg.evaluation.results import Evaluation
+from sgseg.evaluation.table import (
+    AVERAGING_COLUMNS,
+    COLUMNS,
+    HEADLINE,
+    averaging_rows,
+    gain_rows,
+    score_rows,
+)
+from sgseg.evaluation.timing import Timing
 
-Maps = Callable[[str], NDArray[np.float32]]
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:80rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;display:block;overflow-x:auto;font-variant-numeric:tabular-nums}
@@ -40,6 +50,7 @@ def write_report(
     data: DataSet,
     maps: Maps,
     *,
+    timing: Timing,
     copies: dict[str, Any],
     findings: dict[str, Any],
     data_digest: str,
@@ -51,6 +62,9 @@ def write_report(
     ----------
     maps
         Probability map of an image, as `evaluate` returns it.
+    timing
+        What prediction costs. In a file of its own, timing.json: metrics.json is the same whenever
+        the same networks are evaluated.
     copies, findings
         The content of copies.json (`ingest`) and findings.json (`validate`).
     data_digest, commit
@@ -59,11 +73,14 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     metrics = metrics_tree(evaluation, params, copies.get("ceiling"))
     _write(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    _write(folder / "timing.json", json.dumps(asdict(timing), indent=2) + "\n")
     _image_table(evaluation).to_csv(folder / "images.csv", index=False)
-    pictures = _write_galleries(folder, evaluation, params, data, maps)
-    pictures += _write_curves(folder, evaluation)
+    pictures = write_galleries(folder, evaluation, params, data, maps)
+    pictures += write_curves(folder, evaluation)
+    pictures += write_disagreement(folder, evaluation.disagreement)
     text = _render(
         _context(evaluation, params, metrics, copies, findings)
+        | _averaging_context(params, metrics, timing)
         | {"pictures": pictures, "data_digest": data_digest, "commit": commit}
     )
     _write(folder / "report.md", text)
@@ -89,6 +106,7 @@ def _image_table(evaluation: Evaluation) -> pd.DataFrame:
         ("baseline", "out_of_fold"): evaluation.baseline_out_of_fold,
         ("baseline", "test"): evaluation.baseline_test,
     }
+    uncertainty = {d.image_id: round(d.uncertainty, 6) for d in evaluation.disagreement}
     return pd.DataFrame(
         [
             {
@@ -105,83 +123,12 @@ def _image_table(evaluation: Evaluation) -> pd.DataFrame:
                 "objects_tp": c.objects.tp,
                 "objects_fp": c.objects.fp,
                 "objects_fn": c.objects.fn,
+                "uncertainty": uncertainty.get(c.image_id) if method == "network" else None,
             }
             for (method, part), scored in parts.items()
             for c, fold in zip(scored.counts, scored.folds, strict=True)
         ]
     )
-
-
-def _write_galleries(
-    folder: Path, evaluation: Evaluation, params: Params, data: DataSet, maps: Maps
-) -> list[dict[str, str]]:
-    pictures = []
-    for part, scored in (("out of fold", evaluation.out_of_fold), ("test", evaluation.test)):
-        for kind, chosen in _best_median_worst(scored.counts, params.evaluate.gallery).items():
-            cases = []
-            for c in chosen:
-                fold = data.fold_of.get(c.image_id)
-                point = evaluation.point if fold is None else evaluation.points[fold]
-                found = to_labels(
-                    maps(c.image_id), threshold=point.threshold, min_area_px=point.min_area_px
-                )
-                title = f"{c.image_id}: F1 {c.objects.f1:.2f}, IoU {c.pixels.iou:.2f}"
-                cases.append(Case(title, data.pixels(c.image_id), data.truth(c.image_id), found))
-            name = f"gallery_{part.replace(' ', '_')}_{kind}.png"
-            save_gallery(folder / name, cases)
-            pictures.append({"title": f"{part.capitalize()}: {kind}", "file": name})
-    return pictures
-
-
-def _best_median_worst(counts: Sequence[ImageCounts], number: int) -> dict[str, list[ImageCounts]]:
-    """Images by object F1, then IoU; none is shown twice.
-
-    Empty images in which nothing was found are perfect, but there is nothing to see.
-    """
-    shown = [c for c in counts if not c.is_empty or c.objects.fp] or counts
-    ranked = sorted(shown, key=lambda c: (c.objects.f1, c.pixels.iou, c.image_id), reverse=True)
-    if not ranked:
-        return {}
-    number = min(number, max(1, len(ranked) // 3))
-    middle = max(number, len(ranked) // 2 - number // 2)
-    parts = {
-        "best": ranked[:number],
-        "median": ranked[middle : min(middle + number, len(ranked) - number)],
-        "worst": ranked[max(number, len(ranked) - number) :][::-1],
-    }
-    return {kind: images for kind, images in parts.items() if images}
-
-
-def _write_curves(folder: Path, evaluation: Evaluation) -> list[dict[str, str]]:
-    roc, precision_recall = {}, {}
-    files = {"out of fold": "curves.csv", "test": "curves_test.csv"}
-    for part, scored in (("out of fold", evaluation.out_of_fold), ("test", evaluation.test)):
-        histograms = [c.histogram for c in scored.counts if c.histogram is not None]
-        if not histograms:
-            continue
-        tp, fp = operating_points(np.sum(histograms, axis=0).astype(np.float64))
-        if not (tp[-1] and fp[-1]):
-            continue
-        recall, fallout = tp / tp[-1], fp / fp[-1]
-        precision = np.where(tp + fp > 0, tp / np.maximum(tp + fp, 1), 1.0)
-        roc[part], precision_recall[part] = (fallout, recall), (recall, precision)
-        table = {"false_positive_rate": fallout, "recall": recall, "precision": precision}
-        # DVC draws these, each file as one line; points that add nothing would only slow it down.
-        pd.DataFrame(table).round(6).drop_duplicates().to_csv(folder / files[part], index=False)
-    if not roc:
-        return []
-    save_curve(folder / "roc.png", roc, x="false positive rate", y="recall", title="ROC, pixels")
-    save_curve(
-        folder / "precision_recall.png",
-        precision_recall,
-        x="recall",
-        y="precision",
-        title="Precision over recall, pixels",
-    )
-    return [
-        {"title": "Precision over recall of pixels", "file": "precision_recall.png"},
-        {"title": "ROC of pixels", "file": "roc.png"},
-    ]
 
 
 def _context(
@@ -191,7 +138,6 @@ def _context(
     copies: dict[str, Any],
     findings: dict[str, Any],
 ) -> dict[str, Any]:
-    tuned = metrics.get("baseline_tuned_on_itself", {})
     set_aside = set(findings.get("quarantined", []))
     recipe = params.model_dump(by_alias=True, include={"preprocess", "network", "train"})
     return {
@@ -204,8 +150,13 @@ def _context(
         "rows": score_rows(metrics, HEADLINE),
         "object_iou": params.evaluate.object_iou,
         "resamples": params.evaluate.bootstrap,
-        "tuned_f1": tuned.get("object_f1", {}).get("value"),
-        "tuned_iou": tuned.get("foreground_iou", {}).get("value"),
+        "flattered": {
+            name: {score: metrics[part][score]["value"] for score in AVERAGED}
+            for name, part in (
+                ("network", "tuned_on_itself"),
+                ("baseline", "baseline_tuned_on_itself"),
+            )
+        },
         "point": evaluation.point,
         "baseline": evaluation.baseline_point,
         "folds": [_fold_row(evaluation, metrics, fold) for fold in sorted(evaluation.points)],
@@ -215,6 +166,23 @@ def _context(
             section: ", ".join(f"{key} {value}" for key, value in values.items())
             for section, values in recipe.items()
         },
+    }
+
+
+def _averaging_context(params: Params, metrics: dict[str, Any], timing: Timing) -> dict[str, Any]:
+    """What averaging costs and gains, and what the members' disagreement is worth."""
+    predict = params.predict
+    milliseconds = timing.milliseconds_per_megapixel
+    return {
+        "averaging_columns": AVERAGING_COLUMNS,
+        "averaging_rows": averaging_rows(
+            metrics, milliseconds, in_use=(predict.members, predict.orientations)
+        ),
+        "gain_columns": ("gain [95 %]", *AVERAGED.values()),
+        "gain_rows": gain_rows(metrics, GAINS),
+        "timing": timing,
+        "orientations": predict.orientations,
+        "uncertainty": metrics.get("uncertainty"),
     }
 
 

@@ -1,4 +1,4 @@
-"""The table that a run ends with: text for a terminal, rows for the report."""
+"""The tables that a run ends with: text for a terminal, rows for the report."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ COLUMNS = (
     "baseline, test",
     "two labellers",
 )
+AVERAGING_COLUMNS = (
+    "averaged over",
+    "object F1, out of fold",
+    "foreground IoU, out of fold",
+    "object F1, test",
+    "foreground IoU, test",
+    "ms per megapixel",
+)
 CEILING = {
     "object_f1": "object_f1",
     "foreground_iou": "iou",
@@ -56,6 +64,52 @@ def score_rows(metrics: Mapping[str, Any], names: Mapping[str, str]) -> list[lis
             ]
         )
     return rows
+
+
+def averaging_rows(
+    metrics: Mapping[str, Any], milliseconds: Mapping[str, float], *, in_use: tuple[str, int]
+) -> list[list[str]]:
+    """Rows of text cells for `AVERAGING_COLUMNS`, from the cheapest to the dearest.
+
+    Parameters
+    ----------
+    metrics
+        Of an evaluation; its section `averaging` is shown.
+    milliseconds
+        Per megapixel by `<members>_<orientations>`.
+    in_use
+        "one" or "all" members and the number of orientations: that row says so.
+    """
+    section = metrics.get("averaging", {})
+    n_members = len(metrics.get("folds", {}))
+    rows = []
+    for members, shown in (("one", "1 network"), ("all", f"all {n_members} networks")):
+        for n in (1, 8):
+            name = f"{shown}, {n} orientation{'' if n == 1 else 's'}"
+            cells = [
+                _spread(section.get(f"{members}_{n}_{part}_{score}"))
+                for part in ("out_of_fold", "test")
+                for score in ("object_f1", "foreground_iou")
+            ]
+            cost = milliseconds.get(f"{members}_{n}")
+            rows.append(
+                [
+                    f"**{name}** (in use)" if (members, n) == in_use else name,
+                    *cells,
+                    "" if cost is None else f"{cost:.0f}",
+                ]
+            )
+    return rows
+
+
+def gain_rows(metrics: Mapping[str, Any], names: Mapping[str, str]) -> list[list[str]]:
+    """Rows of text cells: what is compared, and its gain in object F1 and foreground IoU."""
+    section = metrics.get("averaging", {})
+    rows = [
+        [title, *(_gain(section.get(f"gain_{name}_{s}")) for s in ("object_f1", "foreground_iou"))]
+        for name, title in names.items()
+    ]
+    return [row for row in rows if any(row[1:])]
 
 
 def as_text(rows: Sequence[Sequence[str]], columns: Sequence[str] = COLUMNS) -> str:
@@ -84,3 +138,19 @@ def _interval(metrics: Mapping[str, Any], part: str, name: str) -> str:
 def _value(metrics: Mapping[str, Any], part: str, name: str) -> str:
     entry = metrics.get(part, {}).get(name)
     return f"{entry['value']:.3f}" if entry and "value" in entry else ""
+
+
+def _spread(entry: Mapping[str, float] | None) -> str:
+    if not entry or "value" not in entry:
+        return ""
+    text = f"{entry['value']:.3f}"
+    return f"{text} ± {entry['std']:.3f}" if "std" in entry else text
+
+
+def _gain(entry: Mapping[str, float] | None) -> str:
+    if not entry or "value" not in entry:
+        return ""
+    text = f"{entry['value']:+.3f}"
+    if "low" in entry and "high" in entry:
+        text += f" [{entry['low']:+.3f}, {entry['high']:+.3f}]"
+    return text

@@ -1,27 +1,26 @@
 """A trained model as files: networks as ONNX and `bundle.json`, which says how to use them.
 
-No Keras, no pickle: NumPy, scikit-image and ONNX Runtime are enough to load and run it.
+No Keras, no pickle. `Segmenter` loads and runs it.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sgseg.errors import InputError, Problem
 from sgseg.images.write import replacing
-from sgseg.inference.network import ORIENTATIONS, OnnxNetwork, run_in_orientations
-from sgseg.inference.preprocess import NORMALISATIONS, Preprocessing, resample
-from sgseg.inference.segment import to_labels
+from sgseg.inference.network import ORIENTATIONS
+from sgseg.inference.preprocess import NORMALISATIONS, Preprocessing
 
 FORMAT = 1
+POINT = {"threshold", "min_area_px"}
+"""What turns probabilities into granules, and depends on how they were averaged."""
+MEMBERS = ("all", "one")
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class BundleSpec:
     Parameters
     ----------
     members
-        ONNX files beside it; their probabilities are averaged.
+        ONNX files beside it, in the order of the folds.
     preprocessing
         Settings of `Preprocessing`.
     threshold, min_area_px
@@ -40,6 +39,12 @@ class BundleSpec:
         How far the network sees, see `OnnxNetwork`.
     orientations
         1, or 8 to average over mirrored and turned images, see `run_in_orientations`.
+    members_in_use
+        "all": the members' probabilities are averaged; "one": the first member alone. See
+        `in_use`.
+    points_at_orientations
+        Where the other number of orientations is asked for: "1" or "8" -> `threshold` and
+        `min_area_px` as chosen on such maps.
     pixel_size_um
         Median pixel size of the training images; None where unknown.
     facts
@@ -52,6 +57,8 @@ class BundleSpec:
     min_area_px: int
     margin_px: int | None
     orientations: int = 1
+    members_in_use: str = "all"
+    points_at_orientations: dict[str, dict[str, Any]] = field(default_factory=dict)
     pixel_size_um: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
@@ -96,6 +103,16 @@ def _is_preprocessing(value: Any) -> bool:
     )
 
 
+def _are_points(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        number in {str(n) for n in ORIENTATIONS}
+        and isinstance(point, dict)
+        and point.keys() == POINT
+        and all(_RIGHT[name][0](point[name]) for name in POINT)
+        for number, point in value.items()
+    )
+
+
 _RIGHT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "members": (_are_members, "names of ONNX files beside it"),
     "preprocessing": (_is_preprocessing, "settings that this version of sgseg knows"),
@@ -109,13 +126,21 @@ _RIGHT: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: _is_whole(value, least=1) and value in ORIENTATIONS,
         "1 or 8",
     ),
+    "members_in_use": (lambda value: value in list(MEMBERS), " or ".join(MEMBERS)),
+    "points_at_orientations": (_are_points, "threshold and min_area_px for 1 or 8"),
     "pixel_size_um": (_is_size_or_none, "a number above 0, or null"),
     "facts": (lambda value: isinstance(value, dict), "a mapping"),
 }
 
 
 def _problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
-    optional = {"orientations", "pixel_size_um", "facts"}
+    optional = {
+        "orientations",
+        "members_in_use",
+        "points_at_orientations",
+        "pixel_size_um",
+        "facts",
+    }
     for name in sorted(_RIGHT.keys() - content.keys() - optional):
         yield Problem(f"{path}: {name}", "missing")
     for name in sorted(content.keys() - _RIGHT.keys() - {"format"}):
@@ -179,75 +204,34 @@ def margin_px(depth: int, normalisation: str) -> int | None:
     return None if normalisation == "group" else int(8 * 2**depth)
 
 
-class Segmenter:
-    """Raw pixels in, probabilities and granules out."""
+def in_use(
+    spec: BundleSpec, *, members: str | int | None = None, orientations: int | None = None
+) -> BundleSpec:
+    """The description with the members that are used, and the settings that belong to them.
 
-    def __init__(
-        self, spec: BundleSpec, networks: Sequence[OnnxNetwork], preprocessing: Preprocessing
-    ) -> None:
-        self.spec = spec
-        self._networks = networks
-        self._preprocessing = preprocessing
+    Parameters
+    ----------
+    members
+        "all", or how many: the first so many in the order of the folds ("one" is 1), an order that
+        was there before any of them had a score. None: as the bundle says.
+    orientations
+        1 or 8; None: as the bundle says. Another number brings the threshold and minimum area that
+        were chosen for it, where the bundle has them.
 
-    @classmethod
-    def load(cls, folder: str | Path) -> Segmenter:
-        """Load a bundle. Raises `InputError` where the folder holds none."""
-        folder = Path(folder)
-        spec = read_spec(folder)
-        networks: list[OnnxNetwork] = []
-        problems: list[Problem] = []
-        for name in spec.members:
-            try:
-                networks.append(OnnxNetwork(folder / name, margin_px=spec.margin_px))
-            except InputError as error:
-                problems += error.problems
-        if problems:
-            raise InputError(*problems)
-        return cls(spec, networks, spec_preprocessing(spec.preprocessing))
-
-    def probabilities(
-        self,
-        pixels: NDArray[np.generic],
-        *,
-        pixel_size_um: float | None = None,
-        members: Sequence[int] | None = None,
-    ) -> NDArray[np.float32]:
-        """Probability of granule by each member, or by those given: (K, H, W) for pixels (H, W)."""
-        return np.stack(list(self._maps(pixels, pixel_size_um, members)))
-
-    def probability(
-        self,
-        pixels: NDArray[np.generic],
-        *,
-        pixel_size_um: float | None = None,
-        members: Sequence[int] | None = None,
-    ) -> NDArray[np.float32]:
-        """Mean over the members, or over those given: (H, W) in [0, 1]."""
-        # One map at a time: those of all members of a large image would not fit into memory.
-        maps = self._maps(pixels, pixel_size_um, members)
-        total, n = next(maps), 1
-        for found in maps:
-            total, n = total + found, n + 1
-        return total / np.float32(n)
-
-    def _maps(
-        self,
-        pixels: NDArray[np.generic],
-        pixel_size_um: float | None,
-        members: Sequence[int] | None,
-    ) -> Iterator[NDArray[np.float32]]:
-        image = self._preprocessing.prepare(pixels, pixel_size_um)
-        height, width = pixels.shape
-        for index in range(len(self._networks)) if members is None else members:
-            found = run_in_orientations(self._networks[index], image, self.spec.orientations)
-            yield resample(found, (height, width))
-
-    def segment(
-        self, pixels: NDArray[np.generic], *, pixel_size_um: float | None = None
-    ) -> NDArray[np.int32]:
-        """Label image (H, W) of the granules, 0 is background."""
-        return to_labels(
-            self.probability(pixels, pixel_size_um=pixel_size_um),
-            threshold=self.spec.threshold,
-            min_area_px=self.spec.min_area_px,
+    Raises
+    ------
+    InputError
+        There are not so many members.
+    """
+    wanted = spec.members_in_use if members is None else members
+    n = {"all": len(spec.members), "one": 1}[wanted] if isinstance(wanted, str) else wanted
+    if not 1 <= n <= len(spec.members):
+        raise InputError(
+            Problem("members", f"{n} asked for", f"1 to {len(spec.members)}, or all, of this model")
         )
+    if orientations is None or orientations == spec.orientations:
+        return replace(spec, members=spec.members[:n], members_in_use="all")
+    point = spec.points_at_orientations.get(str(orientations), {})
+    return replace(
+        spec, members=spec.members[:n], members_in_use="all", orientations=orientations, **point
+    )

@@ -1,20 +1,23 @@
-"""Segmenting files: one label image per file and a table of all of them."""
+"""Segmenting files: one label image per file, and tables of all images and all granules."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tifffile
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sgseg.errors import InputError, Problem
 from sgseg.images.files import stem
 from sgseg.images.read import find_images, read_image
 from sgseg.images.write import overlay, replacing, write_labels, write_png
-from sgseg.inference.bundle import Segmenter
+from sgseg.inference.segmenter import Prediction, Segmenter
+from sgseg.inference.tables import ResultTables
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,14 @@ class Task:
     def overlay_path(self, out: Path) -> Path:
         """Where the picture with outlines goes."""
         return out / f"{self.name}_overlay.png"
+
+    def uncertainty_path(self, out: Path) -> Path:
+        """Where the map of the members' disagreement goes."""
+        return out / f"{self.name}_uncertainty.tif"
+
+    def result_paths(self, out: Path) -> tuple[Path, ...]:
+        """All files that may be written for this one."""
+        return self.mask_path(out), self.overlay_path(out), self.uncertainty_path(out)
 
 
 def find_tasks(paths: Iterable[Path], out: Path) -> list[Task]:
@@ -108,7 +119,7 @@ def _collisions(tasks: Mapping[Path, Task], out: Path) -> list[Problem]:
                 f"its result would overwrite the image {path}",
                 remedy="Give another folder to --out.",
             )
-            for path in (task.mask_path(out), task.overlay_path(out))
+            for path in task.result_paths(out)
             if path.resolve() in tasks
         ]
     return problems
@@ -121,27 +132,37 @@ def predict_files(
     *,
     reading: Reading,
     with_overlay: bool = False,
+    with_uncertainty: bool = False,
 ) -> list[Problem]:
-    """Write `<name>_mask.tif` (label image) per file, and `fields.csv` with one row per file.
+    """Write `<name>_mask.tif` (label image) per file, `fields.csv` and `granules.csv`.
 
     Files that cannot be read are left out, and returned as one problem each; all others are
-    finished.
+    finished. The tables are those of `ResultTables`; a run that is interrupted leaves them with
+    what it has done.
 
-    The table has `image`, `n_granules`, `area_px`, `area_um2` and `pixel_size_um` (empty where the
-    pixel size is unknown) and `area_fraction` (of the image, in [0, 1]). A run that is interrupted
-    leaves the table of what it has done.
+    Parameters
+    ----------
+    with_overlay
+        Also write `<name>_overlay.png`.
+    with_uncertainty
+        Also write `<name>_uncertainty.tif`, float32: the standard deviation of the members'
+        probabilities. No such file for a model of one member.
     """
     problems: list[Problem] = []
-    rows: list[dict[str, object]] = []
-    try:
+    with ResultTables(out) as tables:
         for task in tqdm(tasks, unit="image", disable=len(tasks) < 2):
             try:
-                rows.append(_predict_file(segmenter, task, out, reading, with_overlay))
+                found, pixel_size_um = _predict_file(
+                    segmenter,
+                    task,
+                    out,
+                    reading=reading,
+                    with_overlay=with_overlay,
+                    with_uncertainty=with_uncertainty,
+                )
+                tables.add(str(task.path), found, pixel_size_um)
             except InputError as error:
                 problems.append(_of_file(task.path, error))
-    finally:
-        if rows:
-            _write_table(out / "fields.csv", rows)
     return problems
 
 
@@ -156,32 +177,38 @@ def _of_file(path: Path, error: InputError) -> Problem:
 
 
 def _predict_file(
-    segmenter: Segmenter, task: Task, out: Path, reading: Reading, with_overlay: bool
-) -> dict[str, object]:
+    segmenter: Segmenter,
+    task: Task,
+    out: Path,
+    *,
+    reading: Reading,
+    with_overlay: bool,
+    with_uncertainty: bool,
+) -> tuple[Prediction, float | None]:
+    """Write the files of one image; what was found, and the pixel size."""
     image = read_image(
         task.path,
         channel=reading.channel,
         projection=reading.projection,
         pixel_size_um=reading.pixel_size_um,
     )
-    pixel_size_um = image.pixel_size_um
-    labels = segmenter.segment(image.pixels, pixel_size_um=pixel_size_um)
-    write_labels(task.mask_path(out), labels, pixel_size_um=pixel_size_um)
+    size = image.pixel_size_um
+    found = segmenter.predict(image.pixels, pixel_size_um=size, with_deviation=with_uncertainty)
+    write_labels(task.mask_path(out), found.labels, pixel_size_um=size)
     if with_overlay:
-        write_png(task.overlay_path(out), overlay(image.pixels, labels))
-    area = int(np.count_nonzero(labels))
-    return {
-        "image": str(task.path),
-        "n_granules": int(labels.max()),
-        "area_px": area,
-        "area_um2": "" if pixel_size_um is None else round(area * pixel_size_um**2, 6),
-        "pixel_size_um": "" if pixel_size_um is None else pixel_size_um,
-        "area_fraction": round(area / labels.size, 8),
-    }
+        write_png(task.overlay_path(out), overlay(image.pixels, found.labels))
+    if found.deviation is not None:
+        _write_map(task.uncertainty_path(out), found.deviation, size)
+    return found, size
 
 
-def _write_table(path: Path, rows: Sequence[dict[str, object]]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+def _write_map(path: Path, values: NDArray[np.float32], pixel_size_um: float | None) -> None:
+    """Write a map (H, W) as float32 TIFF that Fiji opens with its scale."""
+    scale: dict[str, Any] = {}
+    if pixel_size_um is not None:
+        scale = {
+            "resolution": (1 / pixel_size_um, 1 / pixel_size_um),
+            "metadata": {"unit": "um"},
+        }
+    with replacing(path) as temporary:
+        tifffile.imwrite(temporary, values, imagej=True, compression="zlib", **scale)

@@ -5,21 +5,57 @@ Importing this package is all that `keras.models.load_model` needs to read a sav
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 
+from sgseg.nets.attention_unet import build_attention_unet
+from sgseg.nets.cost import multiply_adds_per_pixel
+from sgseg.nets.res_unet import build_res_unet
 from sgseg.nets.unet import build_unet
+from sgseg.nets.unet_plus_plus import build_unet_plus_plus, supervised_outputs, training_model
 
-ARCHITECTURES = {"unet": build_unet}
+__all__ = [
+    "ARCHITECTURES",
+    "build_network",
+    "multiply_adds_per_pixel",
+    "supervised_outputs",
+    "training_model",
+]
+
+ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
+    "unet": build_unet,
+    "res_unet": build_res_unet,
+    "attention_unet": build_attention_unet,
+    "unet_plus_plus": build_unet_plus_plus,
+}
 
 
 def build_network(
-    *, architecture: str, width: int, depth: int, dropout: float, normalisation: str
+    *,
+    architecture: str,
+    width: int,
+    depth: int,
+    dropout: float,
+    normalisation: str,
+    deep_supervision: bool = False,
 ) -> keras.Model:
-    """Build the named network: (N, H, W, 1) -> (N, H, W, 1) probability of granule in [0, 1]."""
+    """Build the named network: (N, H, W, 1) -> (N, H, W, 1) probability of granule in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        The architecture or the normalisation is unknown, or the architecture has no deep
+        supervision.
+    """
     if architecture not in ARCHITECTURES:
         raise ValueError(
             f"architecture must be one of {sorted(ARCHITECTURES)}. Received: {architecture!r}"
         )
     return ARCHITECTURES[architecture](
-        width=width, depth=depth, dropout=dropout, normalisation=normalisation
+        width=width,
+        depth=depth,
+        dropout=dropout,
+        normalisation=normalisation,
+        deep_supervision=deep_supervision,
     )

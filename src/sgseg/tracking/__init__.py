@@ -5,7 +5,14 @@ says whose it is. Importing this package does not import mlflow.
 """
 
 from sgseg.tracking.evaluation import log_evaluation, write_evaluation
-from sgseg.tracking.identity import CrossValidation, DatasetInput, FoldIdentity, read_fold
+from sgseg.tracking.identity import (
+    CrossValidation,
+    DatasetInput,
+    FoldIdentity,
+    TuningRecord,
+    read_fold,
+    read_tuning,
+)
 from sgseg.tracking.live import LiveFold, live_fold
 from sgseg.tracking.provenance import (
     code_digest,
@@ -13,10 +20,12 @@ from sgseg.tracking.provenance import (
     dvc_md5,
     git_state,
     provenance_tags,
+    tuning_study,
 )
 from sgseg.tracking.restore import Restored
 from sgseg.tracking.store import StoreError, tracking_uri
 from sgseg.tracking.track import track
+from sgseg.tracking.tuning import log_trial, log_tuning, write_tuning
 
 __all__ = [
     "CrossValidation",
@@ -25,15 +34,21 @@ __all__ = [
     "LiveFold",
     "Restored",
     "StoreError",
+    "TuningRecord",
     "code_digest",
     "cross_validation",
     "dvc_md5",
     "git_state",
     "live_fold",
     "log_evaluation",
+    "log_trial",
+    "log_tuning",
     "provenance_tags",
     "read_fold",
+    "read_tuning",
     "track",
     "tracking_uri",
+    "tuning_study",
     "write_evaluation",
+    "write_tuning",
 ]

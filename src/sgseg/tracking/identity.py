@@ -1,8 +1,9 @@
 """Who a run is, and the run.json that says so beside what was trained. Nothing here knows MLflow.
 
 A cross-validation is known by the digest of all that shapes its models, a fold by that digest and
-its number, one training of it by the moment it began. All that MLflow shows of a run follows from
-these files (contract 7), so a run can be put back into any store.
+its number, one training of it by the moment it began; a study likewise by the digest of all that
+shapes its trials. All that MLflow shows of a run follows from these files (contract 7), so a run
+can be put back into any store.
 """
 
 from __future__ import annotations
@@ -92,7 +93,23 @@ class EvaluationRecord:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_record(record: FoldRecord | EvaluationRecord, folder: str | Path) -> None:
+@dataclass(frozen=True)
+class TuningRecord:
+    """A study, the parent run of its trials, and what its run.json holds."""
+
+    key: str
+    """Digest of all that shapes the trials: parameters, search, data and code."""
+    name: str
+    experiment: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    datasets: tuple[DatasetInput, ...]
+    started_ms: int
+    ended_ms: int | None = None
+    """Unix times in milliseconds; None while it goes on."""
+
+
+def write_record(record: FoldRecord | EvaluationRecord | TuningRecord, folder: str | Path) -> None:
     """Write run.json, all of it or nothing."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,13 +129,13 @@ def read_fold(folder: str | Path) -> FoldRecord:
         The file is missing, or not what `write_record` writes.
     """
     path = Path(folder) / RUN_FILE
-    content = _read(path)
+    content = read_mapping(path)
     try:
         identity = content.pop("identity")
         cv = _cross_validation(identity.pop("cv"))
         return FoldRecord(identity=FoldIdentity(cv=cv, **identity), **content)
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(_not_ours(path, error)) from None
+        raise InputError(not_ours(path, error)) from None
 
 
 def read_evaluation(folder: str | Path) -> EvaluationRecord:
@@ -130,11 +147,28 @@ def read_evaluation(folder: str | Path) -> EvaluationRecord:
         The file is missing, or not what `write_record` writes.
     """
     path = Path(folder) / RUN_FILE
-    content = _read(path)
+    content = read_mapping(path)
     try:
         return EvaluationRecord(cv=_cross_validation(content.pop("cv")), **content)
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(_not_ours(path, error)) from None
+        raise InputError(not_ours(path, error)) from None
+
+
+def read_tuning(folder: str | Path) -> TuningRecord:
+    """The run.json of a study.
+
+    Raises
+    ------
+    InputError
+        The file is missing, or not what `write_record` writes.
+    """
+    path = Path(folder) / RUN_FILE
+    content = read_mapping(path)
+    try:
+        datasets = tuple(DatasetInput(**item) for item in content.pop("datasets"))
+        return TuningRecord(datasets=datasets, **content)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(not_ours(path, error)) from None
 
 
 def _cross_validation(content: dict[str, Any]) -> CrossValidation:
@@ -142,7 +176,14 @@ def _cross_validation(content: dict[str, Any]) -> CrossValidation:
     return CrossValidation(datasets=datasets, **content)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The content of a JSON file that describes a run.
+
+    Raises
+    ------
+    InputError
+        The file is missing, or holds something else.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -150,15 +191,16 @@ def _read(path: Path) -> dict[str, Any]:
             Problem(str(path), "no such file", remedy="Run the stage that makes it, or `dvc pull`.")
         ) from None
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(_not_ours(path, error)) from None
+        raise InputError(not_ours(path, error)) from None
     if not isinstance(content, dict):
-        raise InputError(_not_ours(path, TypeError("no mapping")))
+        raise InputError(not_ours(path, TypeError("no mapping")))
     return content
 
 
-def _not_ours(path: Path, error: Exception) -> Problem:
+def not_ours(path: Path, error: Exception) -> Problem:
+    """What to say of a file that is not as it was written."""
     return Problem(
         str(path),
         f"cannot be read as the record of a run ({' '.join(str(error).split())})",
-        remedy="Restore it with `dvc checkout`, or train this fold again.",
+        remedy="Restore it with `dvc checkout`, or run the stage that makes it again.",
     )

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,13 @@ from typing import Any
 import yaml
 
 from sgseg.config import Params
-from sgseg.tracking.identity import CrossValidation, DatasetInput
+from sgseg.errors import InputError, Problem
+from sgseg.tracking.identity import CrossValidation, DatasetInput, TuningRecord
 
 SHAPING = ("evaluate.object_iou", "network", "preprocess", "train")
 """Parameters and whole sections of params.yaml on which the models depend, given the data."""
+TUNE_SHAPING = (*SHAPING, "evaluate.min_areas_px", "evaluate.thresholds")
+"""Those on which the score of a trial depends."""
 UPSTREAM = ("data", "ingest", "validate", "split")
 """Sections that shape the data: they are logged, and enter a key through the digest of the data."""
 
@@ -79,6 +83,7 @@ def cross_validation(
     datasets: Sequence[DatasetInput],
     code: Iterable[str | Path],
     root: str | Path = ".",
+    sources: Mapping[str, str] | None = None,
 ) -> CrossValidation:
     """The identity of the cross-validation that these parameters, data and code make.
 
@@ -86,29 +91,119 @@ def cross_validation(
     ----------
     params
         All parameters. Those of `SHAPING` enter the key and are logged, those of `UPSTREAM` are
-        logged.
+        logged. Of a network to start from the content enters the key, not the path.
     datasets
         What the folds read; their digests enter the key.
     code
         Files and folders of Python source that shape the models, relative to `root`.
+    sources
+        Where the values of parameters come from: "tuned", "explicit" or "start" by dotted name. For
+        two of them a tag names the parameters; no part of the key.
+
+    Raises
+    ------
+    InputError
+        `train.init` names no file.
     """
-    content = params.model_dump(by_alias=True, mode="json")
-    every = flat(content)
+    every = _every(params, root)
     shaping, upstream = _chosen(every, SHAPING), _chosen(every, UPSTREAM)
-    params_digest = digest(shaping)
-    code_md5 = code_digest(code, root)
-    key = digest([params_digest, code_md5, sorted([item.name, item.digest] for item in datasets)])
-    tags = provenance_tags(root, stage="")
-    tags |= {"sgseg.params_digest": params_digest, "sgseg.code_digest": code_md5}
+    key, tags = _identify(shaping, {}, datasets, code, root)
+    for source in ("tuned", "explicit"):
+        named = sorted(name for name, found in (sources or {}).items() if found == source)
+        tags |= {f"sgseg.{source}": ", ".join(named)} if named else {}
     network, train = params.network, params.train
     return CrossValidation(
         key=key,
-        name=f"cv {network.architecture}-{train.loss}-{train.optimizer} {key[:7]}",
+        name=f"cv {network.architecture}-{train.loss.name}-{train.optimizer.name} {key[:7]}",
         experiment=params.tracking.experiment,
         params={**upstream, **shaping},
-        tags=tags,
+        tags={**provenance_tags(root, stage=""), **tags},
         datasets=tuple(datasets),
     )
+
+
+def tuning_study(
+    params: Params,
+    *,
+    datasets: Sequence[DatasetInput],
+    code: Iterable[str | Path],
+    settings: Mapping[str, Any],
+    root: str | Path = ".",
+) -> TuningRecord:
+    """The identity of the study that these parameters, search settings, data and code make.
+
+    It begins now; who continues a study keeps the record of its beginning.
+
+    Parameters
+    ----------
+    params
+        All parameters. Those of `TUNE_SHAPING` enter the key and are logged, without those that are
+        searched: their values here, from an earlier study or a start, shape no trial.
+    datasets
+        What the trials read; their digests enter the key.
+    code
+        Files and folders of Python source that shape the trials, relative to `root`.
+    settings
+        What shapes the search and is the same for all of its trials, in values that JSON can hold:
+        `space` with what is searched by dotted name, and the folds, epochs, seed and so on, but not
+        the number of trials, which may grow. Enters the key; is logged as `tune.*`.
+
+    Raises
+    ------
+    InputError
+        `train.init` names no file.
+    """
+    every = _every(params, root)
+    searched = _chosen(every, settings.get("space", {}))
+    fixed = {name: value for name, value in every.items() if name not in searched}
+    shaping, upstream = _chosen(fixed, TUNE_SHAPING), _chosen(fixed, UPSTREAM)
+    key, tags = _identify(shaping, settings, datasets, code, root)
+    return TuningRecord(
+        key=key,
+        name=f"tune {params.data.source} {key[:7]}",
+        experiment=params.tracking.experiment,
+        params={**upstream, **shaping, **flat({"tune": settings})},
+        tags={**provenance_tags(root), **tags},
+        datasets=tuple(datasets),
+        started_ms=time.time_ns() // 1_000_000,
+    )
+
+
+def _every(params: Params, root: str | Path) -> dict[str, str]:
+    """All parameters, flat, and with the network to start from its digest."""
+    every = flat(params.model_dump(by_alias=True, mode="json"))
+    if params.train.init is not None:
+        every["train.init_md5"] = _md5_of_start(Path(root) / params.train.init)
+    return every
+
+
+def _md5_of_start(path: Path) -> str:
+    try:
+        return file_md5(path)
+    except OSError as error:
+        raise InputError(
+            Problem(
+                f"{path} (train.init)",
+                "no such file" if isinstance(error, FileNotFoundError) else str(error),
+                "a network to start from",
+                "Give the path of a .keras file, or null.",
+            )
+        ) from None
+
+
+def _identify(
+    shaping: Mapping[str, str],
+    settings: Mapping[str, Any],
+    datasets: Sequence[DatasetInput],
+    code: Iterable[str | Path],
+    root: str | Path,
+) -> tuple[str, dict[str, str]]:
+    """The key, and the tags with the digests that it is made of."""
+    known = {name: value for name, value in shaping.items() if name != "train.init"}
+    params_digest = digest([known, settings] if settings else known)
+    code_md5 = code_digest(code, root)
+    key = digest([params_digest, code_md5, sorted([item.name, item.digest] for item in datasets)])
+    return key, {"sgseg.params_digest": params_digest, "sgseg.code_digest": code_md5}
 
 
 def _chosen(params: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
@@ -124,7 +219,7 @@ def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested parameters with dotted names; values written as in JSON, text without quotes."""
     result: dict[str, str] = {}
     for name, value in params.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             result |= flat(value, f"{prefix}{name}.")
         else:
             result[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value)

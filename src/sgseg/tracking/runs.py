@@ -11,13 +11,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sgseg.tracking.files import TIMESTAMP, Artifact, Point, content_digest
-from sgseg.tracking.identity import CrossValidation, DatasetInput, FoldIdentity, FoldRecord
+from sgseg.tracking.identity import (
+    CrossValidation,
+    DatasetInput,
+    FoldIdentity,
+    FoldRecord,
+    TuningRecord,
+)
 from sgseg.tracking.process import is_gone
 from sgseg.tracking.store import Store
 
 KIND, CV_KEY, FOLD = "sgseg.kind", "sgseg.cv_key", "sgseg.fold"
 RUN_KEY, PROCESS, CONTENT = "sgseg.run_key", "sgseg.process", "sgseg.content_digest"
 SUPERSEDED = "sgseg.superseded"
+STUDY_KEY, TRIAL = "sgseg.study_key", "sgseg.trial"
 PARENT = "mlflow.parentRunId"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Of folds in charts (Okabe and Ito), as MLflow's own choice gives two of four the same."""
@@ -43,15 +50,19 @@ def is_deleted(run: Any) -> bool:
     return bool(run.info.lifecycle_stage == "deleted")
 
 
+def find_run(store: Store, tags: Mapping[str, str]) -> Any | None:
+    """The oldest run that carries these tags; a deleted one only if there is no other."""
+    return min(find_runs(store, tags, deleted=True), key=is_deleted, default=None)
+
+
 def find_parent(store: Store, cv_key: str) -> Any | None:
-    """The run of a cross-validation; a deleted one only if there is no other."""
-    found = find_runs(store, {KIND: "cross_validation", CV_KEY: cv_key}, deleted=True)
-    return min(found, key=is_deleted, default=None)
+    """The run of a cross-validation."""
+    return find_run(store, {KIND: "cross_validation", CV_KEY: cv_key})
 
 
 def find_fold(store: Store, run_key: str) -> Any | None:
-    """The run of one training of a fold; a deleted one only if there is no other."""
-    return min(find_runs(store, {RUN_KEY: run_key}, deleted=True), key=is_deleted, default=None)
+    """The run of one training of a fold."""
+    return find_run(store, {RUN_KEY: run_key})
 
 
 def find_left_behind(store: Store, identity: FoldIdentity) -> Any | None:
@@ -69,20 +80,38 @@ def children(store: Store, cv_key: str) -> list[Any]:
     return [run for run in found if SUPERSEDED not in run.data.tags]
 
 
+def trials(store: Store, study_key: str) -> list[Any]:
+    """Runs of the trials of a study, the oldest first, without superseded ones."""
+    found = find_runs(store, {KIND: "trial", STUDY_KEY: study_key})
+    return [run for run in found if SUPERSEDED not in run.data.tags]
+
+
 def ensure_parent(
     store: Store, cv: CrossValidation, started_ms: int, *, restore: bool = True
 ) -> Any:
     """The run of a cross-validation: found, created, or with `restore` fetched from the bin."""
-    run = find_parent(store, cv.key)
+    own = {KIND: "cross_validation", CV_KEY: cv.key}
+    return ensure_run(store, cv, own, started_ms, restore=restore)
+
+
+def ensure_run(
+    store: Store,
+    shown: CrossValidation | TuningRecord,
+    own: Mapping[str, str],
+    started_ms: int,
+    *,
+    restore: bool,
+) -> Any:
+    """The run with the tags `own`: found, created, or with `restore` fetched from the bin."""
+    run = find_run(store, own)
     if run is None:
-        tags = {**cv.tags, KIND: "cross_validation", CV_KEY: cv.key}
-        run = _create(store, cv.name, tags, started_ms)
+        run = create_run(store, shown.name, {**shown.tags, **own}, started_ms)
     elif is_deleted(run) and restore:
         store.client.restore_run(run.info.run_id)
     elif is_deleted(run):
         return run
-    log_params(store, run, cv.params)
-    log_datasets(store, run, cv.datasets)
+    log_params(store, run, shown.params)
+    log_datasets(store, run, shown.datasets)
     return store.client.get_run(run.info.run_id)
 
 
@@ -98,17 +127,21 @@ def create_fold(store: Store, record: FoldRecord) -> Any:
         PARENT: parent.info.run_id,
         "mlflow.runColor": COLOURS[identity.fold % len(COLOURS)],
     }
-    run = _create(
+    run = create_run(
         store, f"fold {identity.fold}", {**cv.tags, **identity.tags, **own}, record.started_ms
     )
-    *older, _ = [run for run in children(store, cv.key) if run.data.tags[FOLD] == own[FOLD]]
-    for previous in older:
+    supersede(store, [run for run in children(store, cv.key) if run.data.tags[FOLD] == own[FOLD]])
+    return run
+
+
+def supersede(store: Store, same: Sequence[Any]) -> None:
+    """Of runs of the same fold or trial, the oldest first, mark all but the last."""
+    for previous in same[:-1]:
         number = previous.info.run_id
         store.client.set_tag(number, SUPERSEDED, "true")
         store.client.update_run(number, name=f"{previous.info.run_name} (superseded)")
         if _killed(previous):
             terminate_killed(store, previous)
-    return run
 
 
 def describe_fold(store: Store, run: Any, record: FoldRecord) -> None:
@@ -156,6 +189,10 @@ def end_the_killed(store: Store) -> None:
     for run in killed:
         terminate_killed(store, run)
         settle_parent(store, run.data.tags[CV_KEY])
+    for study in [run for run in find_runs(store, {KIND: "study"}) if _killed(run)]:
+        ends = [run.info.end_time for run in trials(store, study.data.tags[STUDY_KEY])]
+        ended = max([study.info.start_time, *(end for end in ends if end)])
+        store.client.set_terminated(study.info.run_id, "KILLED", ended)
 
 
 def forget_process(store: Store, run: Any) -> None:
@@ -188,7 +225,8 @@ def _killed(run: Any) -> bool:
     return run.info.status == "RUNNING" and is_gone(run.data.tags.get(PROCESS, ""))
 
 
-def _create(store: Store, name: str, tags: Mapping[str, str], started_ms: int) -> Any:
+def create_run(store: Store, name: str, tags: Mapping[str, str], started_ms: int) -> Any:
+    """A new run; tags without a value are left out."""
     kept = {key: value for key, value in tags.items() if value}
     return store.client.create_run(
         store.experiment_id, start_time=started_ms, tags=kept, run_name=name

@@ -9,18 +9,20 @@ from pathlib import Path
 from sgseg.errors import InputError, Problem
 from sgseg.tracking import runs
 from sgseg.tracking.evaluation import put_evaluation
-from sgseg.tracking.identity import RUN_FILE, read_evaluation, read_fold
+from sgseg.tracking.identity import RUN_FILE, read_evaluation, read_fold, read_tuning
 from sgseg.tracking.process import is_gone
 from sgseg.tracking.restore import Restored, put_fold
 from sgseg.tracking.store import Store, StoreError, failures_named, open_store
+from sgseg.tracking.tuning import put_tuning
 
 FOLDS, EVALUATION, EVALUATED = "models/folds", "reports/evaluation", "models/evaluated"
+TUNING = "reports/tuning"
 
 
 def track(
     root: str | Path = ".", *, say: Callable[[Restored], None] = lambda _: None
 ) -> list[Restored]:
-    """Put back the runs of all folds and of the evaluation that the store does not have.
+    """Put back the runs of the search, all folds and the evaluation that the store does not have.
 
     Run again it finds nothing to do. Runs that somebody has deleted in MLflow stay deleted. Folds
     that are being trained are left alone; the run of a training that was killed is marked so.
@@ -35,7 +37,7 @@ def track(
     Returns
     -------
     list of Restored
-        One for each fold and evaluation found.
+        One for each search (with its trials), fold and evaluation found.
 
     Raises
     ------
@@ -63,6 +65,8 @@ def track(
         else:
             say(done[-1])
 
+    if (root / TUNING / RUN_FILE).is_file():
+        attempt(partial(_put_tuning, store_of, root / TUNING))
     for folder in _folds(root, problems):
         attempt(partial(_put_fold, store_of, folder))
     if (root / EVALUATION / RUN_FILE).is_file():
@@ -84,6 +88,11 @@ def _folds(root: Path, problems: list[Problem]) -> list[Path]:
         except InputError as error:
             problems += error.problems
     return [folder for _, folder in sorted(found)]
+
+
+def _put_tuning(store_of: Callable[[str], Store], folder: Path) -> Restored:
+    record = read_tuning(folder)
+    return put_tuning(store_of(record.experiment), record, folder)
 
 
 def _put_fold(store_of: Callable[[str], Store], folder: Path) -> Restored:

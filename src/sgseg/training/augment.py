@@ -7,7 +7,7 @@ one after the other would interpolate three times and wash out granules of three
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 FloatImage = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+Mask = NDArray[Any]
 
 # The influence of a pixel on a cubic spline falls four-fold with each pixel of distance.
 SPLINE_REACH_PX = 6
+RELATIVE = ("zoom", "contrast", "gamma")
+ABSOLUTE = ("rotation", "elastic", "brightness", "blur", "noise")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,12 @@ class Augmentation:
     gamma: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
+
+    def stronger(self, factor: float) -> Augmentation:
+        """All magnitudes `factor` times as large; relative changes stay below 1."""
+        relative = {name: min(getattr(self, name) * factor, 0.9) for name in RELATIVE}
+        absolute = {name: getattr(self, name) * factor for name in ABSOLUTE}
+        return replace(self, **relative, **absolute)
 
 
 def cut_patch(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,15 @@ class Example:
         Network input (h, w), float32.
     labels
         Label image (h, w), 0 is background.
+    soft_mask
+        Share of several labellers that call a pixel granule (h, w), in [0, 1], to be learned
+        instead of the mask; None where there is one labeller.
     """
 
     image_id: str
     image: NDArray[np.float32]
     labels: NDArray[np.int32]
+    soft_mask: NDArray[np.float32] | None = None
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
@@ -90,7 +95,7 @@ def batches(
     seed: tuple[int, ...],
     epoch: int,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """All batches of one epoch: images and masks, both (N, patch, patch, 1), masks 0.0 or 1.0."""
+    """All batches of one epoch: images and masks, both (N, patch, patch, 1), masks in [0, 1]."""
     order = np.random.default_rng([*seed, epoch]).permutation(
         np.repeat(np.arange(len(examples)), [patches_of(item, sampling) for item in examples])
     )
@@ -107,10 +112,10 @@ def batches(
 
 def _patch(
     example: Example, sampling: Sampling, augmentation: Augmentation, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
     return cut_patch(
         example.image,
-        example.mask,
+        example.mask if example.soft_mask is None else example.soft_mask,
         centre=_centre(example, sampling, rng),
         size=sampling.patch_size,
         augmentation=augmentation,

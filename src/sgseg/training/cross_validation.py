@@ -23,7 +23,7 @@ from sgseg.dataset.manifest import (
 from sgseg.errors import InputError, Problem
 from sgseg.evaluation.pictures import Case, save_gallery, save_training_curves
 from sgseg.inference.network import OnnxNetwork
-from sgseg.inference.preprocess import Preprocessing
+from sgseg.inference.preprocess import Preprocessing, resample
 from sgseg.scores import count_pixels
 from sgseg.training.augment import Augmentation
 from sgseg.training.batches import Example, Sampling
@@ -35,6 +35,7 @@ from sgseg.training.fold import (
     stopping_labels,
     train_fold,
 )
+from sgseg.training.soft_labels import soft_masks
 
 log = logging.getLogger(__name__)
 EXPORT_TOLERANCE = 1e-4
@@ -53,20 +54,24 @@ def preprocessing_of(params: Params) -> Preprocessing:
 def recipe_of(params: Params) -> Recipe:
     """The training recipe that the parameters ask for."""
     train = params.train
+    magnitudes = train.augment.model_dump()
+    strength = magnitudes.pop("strength")
     return Recipe(
         network=params.network.model_dump(),
+        init=None if train.init is None else Path(train.init),
         sampling=Sampling(
             patch_size=train.patch_size,
             coverage=train.coverage,
             batch_size=train.batch_size,
             foreground_share=train.foreground_share,
         ),
-        augmentation=Augmentation(**train.augment.model_dump()),
+        augmentation=Augmentation(**magnitudes).stronger(strength),
         epochs=train.epochs,
-        loss=train.loss,
-        optimizer=train.optimizer,
+        loss=train.loss.model_dump(),
+        optimizer=train.optimizer.model_dump(),
         learning_rate=train.learning_rate,
-        schedule=train.schedule,
+        schedule=train.schedule.model_dump(),
+        weights_average=train.weights_average,
         monitor=train.monitor,
         patience=train.patience,
         object_iou=params.evaluate.object_iou,
@@ -75,23 +80,30 @@ def recipe_of(params: Params) -> Recipe:
 
 
 def load_examples(
-    dataset: Path, image_ids: Iterable[str], preprocessing: Preprocessing
+    dataset: Path,
+    image_ids: Iterable[str],
+    preprocessing: Preprocessing,
+    *,
+    soft_labels: bool = False,
 ) -> list[Example]:
-    """Prepared images of the canonical data set, in the order of `image_ids`."""
+    """Prepared images of the canonical data set, in the order of `image_ids`.
+
+    With `soft_labels`, an image of which there are copies among `image_ids` is to be learned from
+    the mean of their masks.
+    """
+    image_ids = list(image_ids)
     manifest = read_manifest(dataset)
     sizes = dict(zip(manifest["image_id"], manifest["pixel_size_um"].astype(float), strict=True))
+    soft = soft_masks(dataset, image_ids) if soft_labels else {}
     examples = []
     for image_id in image_ids:
         pixel_size_um = None if math.isnan(sizes[image_id]) else sizes[image_id]
-        examples.append(
-            Example(
-                image_id,
-                preprocessing.prepare(read_canonical_image(dataset, image_id), pixel_size_um),
-                preprocessing.prepare_labels(
-                    read_canonical_labels(dataset, image_id), pixel_size_um
-                ),
-            )
+        image = preprocessing.prepare(read_canonical_image(dataset, image_id), pixel_size_um)
+        labels = preprocessing.prepare_labels(
+            read_canonical_labels(dataset, image_id), pixel_size_um
         )
+        mean = resample(soft[image_id], image.shape) if image_id in soft else None
+        examples.append(Example(image_id, image, labels, mean))
     return examples
 
 
@@ -127,10 +139,11 @@ def run_fold(
             Problem(f"fold {fold}", "the split has no such fold", "a number of split.folds")
         )
     preprocessing = preprocessing_of(params)
-    train, validation = (
-        load_examples(dataset, roles.loc[roles[column] == role, "image_id"], preprocessing)
-        for role in ("train", "validation")
+    ids = {role: roles.loc[roles[column] == role, "image_id"] for role in ("train", "validation")}
+    train = load_examples(
+        dataset, ids["train"], preprocessing, soft_labels=params.train.soft_labels
     )
+    validation = load_examples(dataset, ids["validation"], preprocessing)
     log.info("fold %d: %d images to train on, %d to stop by", fold, len(train), len(validation))
     trained = train_fold(
         train, validation, recipe_of(params), fold=fold, checkpoint=checkpoint, on_epoch=on_epoch
@@ -140,7 +153,8 @@ def run_fold(
     _write_keras(folder / "model.keras", trained.model)
     export_onnx(trained.model, folder / "model.onnx")
     save_training_curves(folder / "curves.png", trained.history, trained.best_epoch)
-    save_gallery(folder / "gallery.png", _validation_cases(trained.model, validation))
+    if validation:
+        save_gallery(folder / "gallery.png", _validation_cases(trained.model, validation))
     return trained
 
 

@@ -16,10 +16,15 @@ from tqdm import tqdm
 
 from sgseg.errors import InputError, Problem
 from sgseg.inference.segment import to_labels
-from sgseg.nets import build_network
-from sgseg.nets.losses import LOSSES
+from sgseg.nets import build_network, training_model
+from sgseg.nets.losses import Loss, build_loss
 from sgseg.nets.metrics import PixelScores
-from sgseg.nets.optimizers import build_optimizer, build_schedule
+from sgseg.nets.optimizers import (
+    averaged_weights,
+    build_optimizer,
+    build_schedule,
+    plateau_rate,
+)
 from sgseg.scores import ObjectCounts, count_objects
 from sgseg.training.augment import Augmentation
 from sgseg.training.batches import Example, Sampling, batches, steps_per_epoch
@@ -37,16 +42,21 @@ STOPPING_MIN_AREA_PX = 8
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is built and trained; see `params.yaml` for each value's meaning."""
+    """How a network is built and trained; see `params.yaml` for each value's meaning.
+
+    `loss`, `optimizer` and `schedule` hold a `name` and the parameters of what it names.
+    """
 
     network: dict[str, Any]
+    init: Path | None
     sampling: Sampling
     augmentation: Augmentation
     epochs: int
-    loss: str
-    optimizer: str
+    loss: dict[str, Any]
+    optimizer: dict[str, Any]
     learning_rate: float
-    schedule: str
+    schedule: dict[str, Any]
+    weights_average: float
     monitor: str
     patience: int
     object_iou: float
@@ -80,7 +90,8 @@ def train_fold(
     ----------
     train, validation
         Images with truth. Validation decides when to stop and which weights to keep; it must share
-        no group with `train`, nor with the images on which the result will be scored.
+        no group with `train`, nor with the images on which the result will be scored. It may be
+        empty where the last weights are kept (`monitor`: "last").
     fold
         Number of the fold; with the recipe's seed it determines everything random.
     checkpoint
@@ -95,21 +106,19 @@ def train_fold(
     InputError
         There is nothing to train on or to stop by, or the loss ceases to be a number.
     """
-    _check_not_empty(fold, train, validation)
+    _check_not_empty(fold, train, validation, recipe)
     make_reproducible(recipe.seed, fold)
-    model = build_network(**recipe.network)
-    steps = steps_per_epoch(train, recipe.sampling) * recipe.epochs
-    schedule = build_schedule(recipe.schedule, peak=recipe.learning_rate, steps=steps)
-    optimizer = build_optimizer(recipe.optimizer, learning_rate=schedule)
-    optimizer.build(model.trainable_variables)
-    # XLA was slower here on every network tried on two cores, and compiles for ten seconds.
+    network = build_network(**recipe.network)
+    if recipe.init is not None:
+        start_from(network, recipe.init)
     pixels = PixelScores()
-    model.compile(optimizer, LOSSES[recipe.loss], metrics=[pixels], jit_compile=False)
-
+    model = _compiled(network, pixels, train, recipe)
     progress = _resume(model, checkpoint)
     if on_epoch is not None:
         for epoch, scores in enumerate(progress.history, start=1):
             on_epoch(epoch, scores)
+    # What is scored and kept: not the weights that are trained, where their average is asked for.
+    shown = build_network(**recipe.network)
     with tqdm(
         total=recipe.epochs,
         initial=progress.epoch,
@@ -118,27 +127,121 @@ def train_fold(
         mininterval=5,
     ) as bar:
         while progress.epoch < recipe.epochs and not _is_out_of_patience(progress, recipe):
+            _set_learning_rate(model, recipe, progress.history)
             scores = _one_epoch(model, pixels, train, recipe, fold=fold, epoch=progress.epoch)
-            for name, value in score_examples(model, validation, recipe).items():
-                scores[f"val_{name}"] = value
-            _record(progress, model, scores, recipe.monitor)
+            _assign(shown.variables, _shown_values(model, recipe))
+            if validation:
+                for name, value in score_examples(shown, validation, recipe).items():
+                    scores[f"val_{name}"] = value
+            _record(progress, model, shown, scores, recipe.monitor)
             save_progress(checkpoint, progress)
             if on_epoch is not None:
                 on_epoch(progress.epoch, scores)
             bar.set_postfix_str(_summary(scores), refresh=False)
             bar.update()
     # Not compiled: a saved network needs neither loss nor the optimizer's state, twice its size.
-    best = build_network(**recipe.network)
-    _assign(best.variables, progress.best)
-    return Trained(best, progress.history, progress.best_epoch + 1)
+    _assign(shown.variables, progress.best)
+    return Trained(shown, progress.history, progress.best_epoch + 1)
 
 
-def _check_not_empty(fold: int, train: list[Example], validation: list[Example]) -> None:
-    problems = [
-        Problem(f"fold {fold}", f"no image to {purpose}", "at least one", "Import more images.")
-        for purpose, examples in (("train on", train), ("stop by", validation))
-        if not examples
-    ]
+def start_from(network: keras.Model, path: Path) -> None:
+    """Give a network the weights of a saved one of the same architecture.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or the network in it is another.
+    """
+    if not path.is_file():
+        raise InputError(Problem(str(path), "no such file", "a network to start from (train.init)"))
+    try:
+        saved = keras.models.load_model(path, compile=False)
+    except (ValueError, OSError) as error:
+        said = str(error).splitlines()[0]
+        raise InputError(Problem(str(path), f"not a saved network: {said}")) from None
+    own, other = ([tuple(w.shape) for w in model.weights] for model in (network, saved))
+    if own != other:
+        raise InputError(
+            Problem(
+                str(path),
+                f"{saved.name} of {saved.count_params():,} parameters",
+                f"{network.name} of {network.count_params():,}, as section `network` asks for",
+                "Train a network of this architecture to start from, or set train.init: null.",
+            )
+        )
+    network.set_weights(saved.get_weights())
+
+
+def _compiled(
+    network: keras.Model, pixels: PixelScores, train: list[Example], recipe: Recipe
+) -> keras.Model:
+    """The network with optimizer, loss and metrics."""
+    model = training_model(network)
+    steps = steps_per_epoch(train, recipe.sampling) * recipe.epochs
+    schedule = build_schedule(peak=recipe.learning_rate, steps=steps, **recipe.schedule)
+    optimizer = build_optimizer(
+        learning_rate=schedule, weights_average=recipe.weights_average, **recipe.optimizer
+    )
+    optimizer.build(model.trainable_variables)
+    # XLA was slower here on every network tried on two cores, and compiles for ten seconds.
+    model.compile(
+        optimizer,
+        _of_every_output(build_loss(**recipe.loss)),
+        metrics=[pixels],
+        jit_compile=False,
+    )
+    return model
+
+
+def _of_every_output(loss: Loss) -> Loss:
+    """Mean over the outputs (N, H, W, D) of a network that is supervised at D depths."""
+
+    def mean_loss(truth: Any, probability: Any) -> Any:
+        depths = probability.shape[-1]
+        if depths == 1:
+            return loss(truth, probability)
+        return sum(loss(truth, probability[..., i : i + 1]) for i in range(depths)) / depths
+
+    return mean_loss
+
+
+def _set_learning_rate(model: keras.Model, recipe: Recipe, history: list[Scores]) -> None:
+    """The schedules of a number of steps are part of the optimizer; a plateau is seen here."""
+    if recipe.schedule["name"] == "plateau":
+        model.optimizer.learning_rate = plateau_rate(
+            recipe.learning_rate,
+            factor=recipe.schedule["factor"],
+            patience=recipe.schedule["patience"],
+            losses=[scores["val_loss"] for scores in history],
+        )
+
+
+def _shown_values(model: keras.Model, recipe: Recipe) -> list[NDArray[Any]]:
+    """Values of all variables of the network, with the running average for the trained ones."""
+    values = _values(model.variables)
+    if recipe.weights_average:
+        trained = {id(v): i for i, v in enumerate(model.variables)}
+        averages = averaged_weights(model.optimizer, model)
+        for variable, average in zip(model.trainable_variables, averages, strict=True):
+            values[trained[id(variable)]] = np.array(ops.convert_to_numpy(average))
+    return values
+
+
+def _check_not_empty(
+    fold: int, train: list[Example], validation: list[Example], recipe: Recipe
+) -> None:
+    problems = []
+    if not train:
+        problems.append(
+            Problem(f"fold {fold}", "no image to train on", "at least one", "Import more images.")
+        )
+    watched = recipe.monitor != "last" or recipe.schedule["name"] == "plateau"
+    if watched and not validation:
+        remedy = (
+            "Import more images, set split.validation_fraction above 0, or train to the end "
+            "(train.monitor: last, and no schedule that waits for a plateau)."
+        )
+        problems.append(Problem(f"fold {fold}", "no image to stop by", "at least one", remedy))
     if problems:
         raise InputError(*problems)
 
@@ -223,16 +326,17 @@ def stopping_labels(probability: NDArray[np.float32]) -> NDArray[np.int32]:
 
 def score_examples(model: keras.Model, examples: list[Example], recipe: Recipe) -> Scores:
     """Loss, pixel scores and object scores on whole images, at the threshold used for stopping."""
-    loss, pixels, objects = [], PixelScores(), ObjectCounts(0, 0, 0, 0.0)
+    loss, pixels, objects = build_loss(**recipe.loss), PixelScores(), ObjectCounts(0, 0, 0, 0.0)
+    losses = []
     for example in examples:
         probability = predict(model, example.image)
         pixels.update_state(example.mask, probability)
         truth, predicted = example.mask[None, ..., None], probability[None, ..., None]
-        loss.append(float(ops.mean(LOSSES[recipe.loss](truth, predicted))))
+        losses.append(float(ops.mean(loss(truth, predicted))))
         found = stopping_labels(probability)
         objects += count_objects(example.labels, found, iou=recipe.object_iou)
     return {
-        "loss": float(np.mean(loss)),
+        "loss": float(np.mean(losses)),
         **_floats(pixels.result()),
         "object_precision": objects.precision,
         "object_recall": objects.recall,
@@ -244,7 +348,9 @@ def _floats(scores: dict[str, Any]) -> Scores:
     return {name: float(value) for name, value in scores.items()}
 
 
-def _record(progress: Progress, model: keras.Model, scores: Scores, monitor: str) -> None:
+def _record(
+    progress: Progress, model: keras.Model, shown: keras.Model, scores: Scores, monitor: str
+) -> None:
     progress.history.append(scores)
     progress.model = _values(model.variables)
     progress.optimizer = _values(model.optimizer.variables)
@@ -252,12 +358,14 @@ def _record(progress: Progress, model: keras.Model, scores: Scores, monitor: str
         scores, progress.history[progress.best_epoch], monitor
     ):
         progress.best_epoch = progress.epoch
-        progress.best = progress.model
+        progress.best = _values(shown.variables)
     progress.epoch += 1
 
 
 def _is_better(scores: Scores, best: Scores, monitor: str) -> bool:
     """Few validation granules make the F1 take few values: of equal ones the lower loss wins."""
+    if monitor == "last":
+        return True
     if monitor == "val_loss":
         return scores["val_loss"] < best["val_loss"]
     return (scores[monitor], -scores["val_loss"]) > (best[monitor], -best["val_loss"])
@@ -268,7 +376,5 @@ def _is_out_of_patience(progress: Progress, recipe: Recipe) -> bool:
 
 
 def _summary(scores: Scores) -> str:
-    return (
-        f"loss {scores['loss']:.3f}, val loss {scores['val_loss']:.3f}, "
-        f"val object F1 {scores['val_object_f1']:.3f}"
-    )
+    shown = {"loss": "loss", "val_loss": "val loss", "val_object_f1": "val object F1"}
+    return ", ".join(f"{title} {scores[n]:.3f}" for n, title in shown.items() if n in scores)

@@ -1,0 +1,255 @@
+"""sgseg's training step against the same network in plain PyTorch, in one paired run.
+
+    python benchmarks/training_step.py [--pytorch-python PATH] [--json FILE]
+
+Prints the time of a step, images per second, ratios, and where the time of an sgseg step goes.
+PyTorch may live in another environment: give its interpreter. Without it, sgseg alone is measured.
+Run it on a machine that does nothing else; on a busy one only the CPU times mean anything, and
+those only with `--threads 1`.
+"""
+
+# ruff: noqa: T201 - what it finds is printed
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from _paired import Time, Worker, machine, quartiles, ratio, take_turns
+
+HERE = Path(__file__).parent
+TOLERANCE = 1e-4
+OURS, OURS_PLAIN = "sgseg, as it trains", "sgseg, without pixel scores"
+# An epoch or all its batches are one repetition of as many steps.
+WHOLE_EPOCHS = ("epoch", "batches", "batches without augmentation")
+Times = Mapping[str, Sequence[Time]]
+
+
+def has_torch(python: str) -> bool:
+    """Whether the interpreter finds PyTorch and NumPy."""
+    code = "from importlib.util import find_spec as f; exit(not (f('torch') and f('numpy')))"
+    return subprocess.run([python, "-c", code], check=False).returncode == 0
+
+
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure both sides in turns; all that was found, as it is written to --json."""
+    with tempfile.TemporaryDirectory() as folder:
+        exchange = Path(folder) / "exchange.npz"
+        ours = Worker(
+            [
+                sys.executable,
+                str(HERE / "_sgseg_step.py"),
+                str(exchange),
+                json.dumps(vars(options)),
+            ],
+            options.threads,
+        )
+        theirs = _pytorch(exchange, options)
+        if theirs is not None:
+            check_same(ours.info, theirs.info)
+        contestants = _contestants(ours, theirs, options.steps)
+        times = take_turns(contestants, options.rounds)
+        for worker in (ours, theirs):
+            if worker is not None:
+                worker.close()
+    return {
+        "machine": machine(options.threads),
+        "settings": vars(options),
+        "sgseg": ours.info,
+        "pytorch": None if theirs is None else theirs.info,
+        "times": {name: [vars(time) for time in turns] for name, turns in times.items()},
+        "ratios": ratios(times),
+        "parts": parts(times),
+    }
+
+
+def _pytorch(exchange: Path, options: argparse.Namespace) -> Worker | None:
+    python = options.pytorch_python or sys.executable
+    if options.no_pytorch or not has_torch(python):
+        return None
+    compiled = "eager" if options.no_compile else "compiled"
+    script = str(HERE / "_pytorch_step.py")
+    return Worker([python, script, str(exchange), str(options.threads), compiled], options.threads)
+
+
+def check_same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    """Stop unless both are the same network: a comparison of two others would say nothing."""
+    if ours["trainable"] != theirs["trainable"]:
+        sys.exit(f"error: {ours['trainable']} parameters here, {theirs['trainable']} in PyTorch")
+    for mode, difference in theirs["difference"].items():
+        if not difference <= TOLERANCE:
+            sys.exit(f"error: the outputs in {mode} differ by {difference:.1e}, above {TOLERANCE}")
+
+
+def _contestants(ours: Worker, theirs: Worker | None, steps: int) -> dict[str, Callable[[], Time]]:
+    """What is measured, each a block of `steps` steps; times are those of one step."""
+
+    def block(worker: Worker, name: str) -> Time:
+        if name not in WHOLE_EPOCHS:
+            return worker.measure(name, steps)
+        epoch = worker.measure(name, 1)
+        return Time(epoch.wall_ms / ours.info["steps"], epoch.cpu_ms / ours.info["steps"])
+
+    titles = {"step": OURS, "step without scores": OURS_PLAIN}
+    contestants = {
+        titles.get(name, name): partial(block, ours, name) for name in ours.info["contestants"]
+    }
+    if theirs is None:
+        return contestants
+    # Neighbours in the order of turns: the pairs whose ratio is asked for.
+    rivals = {name: partial(block, theirs, name) for name in theirs.info["contestants"]}
+    head = {name: contestants.pop(name) for name in (OURS, OURS_PLAIN)}
+    return head | rivals | contestants
+
+
+# --- what follows from the times
+
+
+def ratios(times: Times) -> dict[str, dict[str, dict[str, float]]]:
+    """Of each way of PyTorch: time over that of sgseg's step, above 1 where sgseg is faster."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name in times:
+        if name.startswith("PyTorch"):
+            found[name] = {
+                own: {
+                    clock: ratio(_clock(times[own], clock), _clock(times[name], clock))
+                    for clock in ("wall_ms", "cpu_ms")
+                }
+                for own in (OURS, OURS_PLAIN)
+            }
+    return found
+
+
+def parts(times: Times) -> dict[str, dict[str, float]]:
+    """Milliseconds of each part of a step of the training loop, from medians; they add up to it."""
+    found: dict[str, dict[str, float]] = {}
+    for clock in ("wall_ms", "cpu_ms"):
+        of = {name: median(_clock(turns, clock)) for name, turns in times.items()}
+        for part, milliseconds in {
+            "loading": of["batches without augmentation"],
+            "augmentation": of["batches"] - of["batches without augmentation"],
+            "forward": of["forward"],
+            "backward, update": of[OURS_PLAIN] - of["forward"],
+            "pixel scores": of[OURS] - of[OURS_PLAIN],
+            "rest of the loop": of["epoch"] - of["batches"] - of[OURS],
+        }.items():
+            found.setdefault(part, {})[clock] = milliseconds
+    return found
+
+
+def _clock(turns: Sequence[Time], clock: str) -> list[float]:
+    return [getattr(time, clock) for time in turns]
+
+
+# --- report
+
+
+def report(found: Mapping[str, Any], options: argparse.Namespace) -> None:
+    """Print what was found."""
+    on, versions = found["machine"], found["sgseg"]["versions"]
+    torch_version = found["pytorch"]["version"] if found["pytorch"] else "absent"
+    print(
+        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f}\n"
+        f"Python {on['python']}, Keras {versions['keras']}, TensorFlow {versions['tensorflow']},"
+        f" PyTorch {torch_version}\n"
+        f"U-Net of width {options.width} and depth {options.depth}, batch norm, "
+        f"{found['sgseg']['trainable']:,} parameters; {options.batch} patches of {options.patch} x "
+        f"{options.patch} px; bce_dice; Adam\n"
+        f"{options.rounds} rounds of {options.steps} steps each\n"
+    )
+    times = {name: [Time(**time) for time in turns] for name, turns in found["times"].items()}
+    print(f"{'':32}{'ms a step':>10}{'half of them':>17}{'images/s':>10}{'CPU ms':>8}")
+    for name, turns in times.items():
+        if name in (OURS, OURS_PLAIN) or name.startswith("PyTorch"):
+            _print_row(name, turns, options.batch)
+    _print_ratios(found)
+    print(f"\n{'where a step of the loop goes':32}{'ms':>10}{'share':>8}{'CPU ms':>10}{'share':>8}")
+    whole = {
+        clock: sum(part[clock] for part in found["parts"].values())
+        for clock in ("wall_ms", "cpu_ms")
+    }
+    for name, part in found["parts"].items():
+        cells = [
+            f"{part[c]:{w}.1f}{part[c] / whole[c]:8.1%}"
+            for c, w in (("wall_ms", 10), ("cpu_ms", 10))
+        ]
+        print(f"  {name:30}{''.join(cells)}")
+    print(f"  {'all':30}{whole['wall_ms']:10.1f}{'':8}{whole['cpu_ms']:10.1f}")
+
+
+def _print_row(name: str, turns: Sequence[Time], batch: int) -> None:
+    wall = _clock(turns, "wall_ms")
+    low, high = quartiles(wall)
+    spread = f"{low:.1f} to {high:.1f}"
+    print(
+        f"  {name:30}{median(wall):10.1f}{spread:>17}{batch / median(wall) * 1000:10.1f}"
+        f"{median(_clock(turns, 'cpu_ms')):8.1f}"
+    )
+
+
+def _print_ratios(found: Mapping[str, Any]) -> None:
+    if found["pytorch"] is None:
+        print(
+            "\nPyTorch was not measured: it is not in this environment (extra `pytorch`), and no\n"
+            "--pytorch-python that has it was given."
+        )
+        return
+    print(
+        "\ntime of PyTorch / time of sgseg, median of the rounds' ratios: above 1 sgseg is faster"
+    )
+    print(f"{'':32}{'as it trains':>14}{'CPU':>7}{'without scores':>17}{'CPU':>7}")
+    for name, row in found["ratios"].items():
+        a, b = row[OURS], row[OURS_PLAIN]
+        print(
+            f"  {name:30}{a['wall_ms']:14.2f}{a['cpu_ms']:7.2f}"
+            f"{b['wall_ms']:17.2f}{b['cpu_ms']:7.2f}"
+        )
+    for name, reason in found["pytorch"]["failed"].items():
+        print(f"  {name} does not run here: {reason}")
+    largest = max(found["pytorch"]["difference"].values())
+    print(f"\nsame network: with the same weights the outputs differ by at most {largest:.0e};")
+    print(f"losses of the first steps {_row(found['sgseg']['losses'])} (sgseg)")
+    for name, losses in found["pytorch"]["losses"].items():
+        print(f"{'':26}{_row(losses)} ({name})")
+
+
+def _row(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.4f}" for value in values)
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    add = parser.add_argument
+    add("--pytorch-python", metavar="PATH", help="interpreter that has torch and numpy")
+    add("--no-pytorch", action="store_true", help="measure sgseg alone")
+    add("--no-compile", action="store_true", help="leave torch.compile out")
+    add("--threads", type=int, default=os.cpu_count() or 1, help="of both sides")
+    add("--rounds", type=int, default=12)
+    add("--steps", type=int, default=8, help="in a block")
+    add("--params", default=str(HERE.parent / "params.yaml"), help="for the augmentation")
+    add("--json", type=Path, metavar="FILE", help="write all times here")
+    for name, default in (("width", 16), ("depth", 3), ("batch", 8), ("patch", 80)):
+        add(f"--{name}", type=int, default=default)
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    options = parse()
+    file, options.json = options.json, None
+    found = compare(options)
+    report(found, options)
+    if file is not None:
+        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""params.yaml as typed, frozen values. An unknown or missing key or a wrong type is an error."""
+
+from sgseg.config.load import load_params, sources_of_space, with_values
+from sgseg.config.params import Condition, Params, Simulate, Split, Validate
+from sgseg.config.search import Bounds, Choice, Range, Tune, Variants
+
+__all__ = [
+    "Bounds",
+    "Choice",
+    "Condition",
+    "Params",
+    "Range",
+    "Simulate",
+    "Split",
+    "Tune",
+    "Validate",
+    "Variants",
+    "load_params",
+    "sources_of_space",
+    "with_values",
+]

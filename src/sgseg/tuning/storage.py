@@ -1,0 +1,115 @@
+"""Where a study is kept: a journal file, or a database that several machines can reach."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+from sgseg.errors import InputError, Problem
+
+log = logging.getLogger(__name__)
+
+JOURNAL = "journal.log"
+# What SQLAlchemy is to use where the address names no driver; ours is an optional extra.
+DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+EXTRAS = {"psycopg": "sgseg[postgresql]"}
+
+
+def open_storage(folder: Path, url: str | None) -> BaseStorage:
+    """The journal in a study's folder, or the database at an address.
+
+    Raises
+    ------
+    InputError
+        The address is none, its driver is not installed, or the database does not answer.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if url is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = str(folder / JOURNAL)
+        return JournalStorage(JournalFileBackend(path, lock_obj=MendingLock(path)))
+    with _failures_named(url):
+        # A connection that the server closed during a long trial is opened anew.
+        return RDBStorage(_with_driver(url), engine_kwargs={"pool_pre_ping": True})
+
+
+class MendingLock(JournalFileSymlinkLock):
+    """The journal's lock; who takes it cuts off the line that a killed process left unfinished.
+
+    Optuna would write the next line right after it, and from then on refuse the whole file.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._path = Path(path)
+
+    def acquire(self) -> bool:
+        """Take the lock, waiting for it."""
+        super().acquire()
+        try:
+            cut_unfinished_line(self._path)
+        except BaseException:
+            self.release()
+            raise
+        return True
+
+
+def cut_unfinished_line(path: Path) -> None:
+    """Shorten a file to its last line feed."""
+    size = path.stat().st_size if path.exists() else 0
+    if not size:
+        return
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) == b"\n":
+            return
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+    log.warning("%s: the last line was not finished, and is removed", path)
+
+
+def _with_driver(url: str) -> str:
+    scheme, colon, rest = url.partition(":")
+    return f"{DRIVERS.get(scheme, scheme)}{colon}{rest}"
+
+
+@contextmanager
+def _failures_named(url: str) -> Iterator[None]:
+    # It comes with Optuna, and takes a moment to import.
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError  # noqa: PLC0415
+
+    where, example = without_password(url), "postgresql://user@host/database"
+    try:
+        yield
+    except (ArgumentError, ValueError):
+        raise InputError(
+            Problem(where, "no address of a database", f"one such as {example}")
+        ) from None
+    except ImportError as error:
+        cause = error.__cause__
+        module = (cause.name if isinstance(cause, ImportError) else error.name) or "its driver"
+        raise InputError(
+            Problem(
+                where,
+                f"the driver of this database, {module}, is not installed",
+                remedy=f"pip install '{EXTRAS.get(module, module)}'",
+            )
+        ) from None
+    except SQLAlchemyError as error:
+        said = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise InputError(
+            Problem(where, said, "a database that answers", "Check address, name and password.")
+        ) from None
+
+
+def without_password(url: str) -> str:
+    """An address that may be shown: without password, and without options, which may hold one."""
+    return re.sub(r"(//[^/@:]*):[^/]*@", r"\1@", url.partition("?")[0])
