@@ -5,6 +5,7 @@ It needs `torch` and NumPy, nothing of sgseg, so that any interpreter can run it
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -133,12 +134,14 @@ class Step:
 
 
 def prepare(
-    exchange: Path, threads: int, compiled: bool
+    exchange: Path, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
-    torch.set_num_threads(threads)
+    """Facts about this side and what of it can be measured."""
+    torch.set_num_threads(settings["threads"])
+    ways = ("eager",) if settings["no_compile"] else ("eager", "compiled")
     content = dict(np.load(exchange))
     images, masks, rates = content["images"], content["masks"], content["rates"].tolist()
-    width, depth = content["size"].tolist()
+    width, depth = settings["width"], settings["depth"]
     weights = {
         key.removeprefix("weights/"): value
         for key, value in content.items()
@@ -159,7 +162,7 @@ def prepare(
     layouts = {"": False, ", channels_last": True}
     steps = {
         f"PyTorch {way}{name}": Step(network(), rates, channels_last=last, compiled=way != "eager")
-        for way in (("eager", "compiled") if compiled else ("eager",))
+        for way in ways
         for name, last in layouts.items()
     }
     contestants: dict[str, Callable[[], Any]] = {}
@@ -191,5 +194,5 @@ def prepare(
 
 
 if __name__ == "__main__":
-    file, threads, compiled = sys.argv[1:]
-    serve(lambda: prepare(Path(file), int(threads), compiled == "compiled"))
+    file, options = sys.argv[1:]
+    serve(lambda: prepare(Path(file), json.loads(options)))

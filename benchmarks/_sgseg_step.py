@@ -24,7 +24,7 @@ from sgseg.nets import build_network
 from sgseg.nets.metrics import PixelScores
 from sgseg.training import fold
 from sgseg.training.augment import Augmentation
-from sgseg.training.batches import Example, batches, patches_of, steps_per_epoch
+from sgseg.training.batches import Example, batches, patches_of
 from sgseg.training.cross_validation import recipe_of
 from sgseg.training.fold import Recipe
 from sgseg.training.reproducible import make_reproducible
@@ -58,15 +58,19 @@ def recipe(settings: dict[str, Any]) -> Recipe:
 
 
 def examples(steps: int, of: Recipe) -> list[Example]:
-    """Images of 256 x 256 px with some 30 granules each, enough for so many batches an epoch."""
+    """Images of 256 x 256 px with granules, enough for so many whole batches an epoch."""
     rng = np.random.default_rng(0)
     made: list[Example] = []
-    while steps_per_epoch(made, of.sampling) < steps:
+    while _patches(made, of) < steps * of.sampling.batch_size:
         image = gaussian_filter(rng.standard_normal((256, 256)), 1.5).astype(np.float32)
         made.append(
             Example(str(len(made)), image / image.std(), label(image / image.std() > 2.8)[0])
         )
     return made
+
+
+def _patches(data: list[Example], of: Recipe) -> int:
+    return sum(patches_of(item, of.sampling) for item in data)
 
 
 def trained_network(of: Recipe, data: list[Example]) -> tuple[keras.Model, PixelScores]:
@@ -77,14 +81,13 @@ def trained_network(of: Recipe, data: list[Example]) -> tuple[keras.Model, Pixel
 
 
 def prepare(
-    exchange: Path, settings: dict[str, Any]
+    exchange: Path | None, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
+    """Facts about this side and what of it can be measured; `exchange` is for the other side."""
     tf.config.threading.set_intra_op_parallelism_threads(settings["threads"])
     tf.config.threading.set_inter_op_parallelism_threads(settings["threads"])
     of = recipe(settings)
     data = examples(settings["steps"], of)
-    steps = steps_per_epoch(data, of.sampling)
-    n_images = sum(patches_of(item, of.sampling) for item in data)
     seed = {"seed": (of.seed, 0), "epoch": 0}
     ready = [
         (images, masks)
@@ -121,12 +124,11 @@ def prepare(
         for _ in batches(data, sampling=of.sampling, augmentation=augmentation, **seed):
             pass
 
-    losses = write_exchange(exchange, settings, of, data, ready)
+    losses = write_exchange(exchange, of, data, ready) if exchange else []
     info = {
         "versions": {"keras": keras.__version__, "tensorflow": tf.__version__},
         "trainable": sum(int(np.prod(v.shape)) for v in network.trainable_variables),
-        "steps": steps,
-        "images": n_images,
+        "steps": _patches(data, of) / of.sampling.batch_size,
         "losses": losses,
     }
     return info, {
@@ -139,9 +141,7 @@ def prepare(
     }
 
 
-def write_exchange(
-    path: Path, settings: dict[str, Any], of: Recipe, data: list[Example], ready: list[Any]
-) -> list[float]:
+def write_exchange(path: Path, of: Recipe, data: list[Example], ready: list[Any]) -> list[float]:
     """Batches, weights and what the network makes of them, for the other side; the first losses."""
     network, _pixels = trained_network(of, data)
     weights = {
@@ -162,7 +162,6 @@ def write_exchange(
         images=np.stack([images for images, _ in ready]),
         masks=np.stack([masks for _, masks in ready]),
         rates=np.array(rates),
-        size=np.array([settings["width"], settings["depth"]]),
         inference=inference,
         training=keras.ops.convert_to_numpy(again(first, training=True)),
         **weights,
@@ -172,4 +171,4 @@ def write_exchange(
 
 if __name__ == "__main__":
     file, options = sys.argv[1:]
-    serve(lambda: prepare(Path(file), json.loads(options)))
+    serve(lambda: prepare(Path(file) if file else None, json.loads(options)))

@@ -16,12 +16,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from _paired import measure, ratio, take_turns
 from keras import layers
 from numpy.typing import NDArray
 
@@ -88,18 +89,17 @@ def time_ratio(rounds: int = 15, repeats: int = 3) -> None:
             cut_patch(image, mask, centre=centre, size=SIZE, augmentation=EVERYTHING, rng=rng)
 
     def milliseconds(batch: Callable[[], None]) -> float:
-        start = perf_counter()
-        for _ in range(repeats):
-            batch()
-        return (perf_counter() - start) / repeats * 1000
+        return measure(batch, repeats).wall_ms
 
     keras_batch()  # compiles
-    pairs = [(milliseconds(keras_batch), milliseconds(sgseg_batch)) for _ in range(rounds)]
-    ratio = median(one / other for one, other in pairs)
+    times = take_turns(
+        {"Keras": partial(milliseconds, keras_batch), "sgseg": partial(milliseconds, sgseg_batch)},
+        rounds,
+    )
     print(f"time of a batch of {BATCH} x {SIZE} x {SIZE}, median of {rounds} pairs")
-    print(f"  Keras chain, compiled  {median(one for one, _ in pairs):6.1f} ms")
-    print(f"  sgseg                  {median(other for _, other in pairs):6.1f} ms")
-    print(f"  Keras / sgseg          {ratio:6.2f}")
+    print(f"  Keras chain, compiled  {median(times['Keras']):6.1f} ms")
+    print(f"  sgseg                  {median(times['sgseg']):6.1f} ms")
+    print(f"  Keras / sgseg          {ratio(times['sgseg'], times['Keras']):6.2f}")
 
 
 # --- fidelity: spots whose image and mask are known at any place, not only on the pixels

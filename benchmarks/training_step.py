@@ -29,40 +29,39 @@ from _paired import Time, Worker, machine, quartiles, ratio, take_turns
 HERE = Path(__file__).parent
 TOLERANCE = 1e-4
 OURS, OURS_PLAIN = "sgseg, as it trains", "sgseg, without pixel scores"
+LOOP = "sgseg, loop with its batches"
 # An epoch or all its batches are one repetition of as many steps.
 WHOLE_EPOCHS = ("epoch", "batches", "batches without augmentation")
 Times = Mapping[str, Sequence[Time]]
 
 
 def has_torch(python: str) -> bool:
-    """Whether the interpreter finds PyTorch and NumPy."""
+    """Whether there is such an interpreter, and it finds PyTorch and NumPy."""
     code = "from importlib.util import find_spec as f; exit(not (f('torch') and f('numpy')))"
-    return subprocess.run([python, "-c", code], check=False).returncode == 0
+    try:
+        return subprocess.run([python, "-c", code], check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Measure both sides in turns; all that was found, as it is written to --json."""
+    before, settings = machine(options.threads), json.dumps(vars(options))
+    python, threads = options.pytorch_python or sys.executable, options.threads
     with tempfile.TemporaryDirectory() as folder:
-        exchange = Path(folder) / "exchange.npz"
-        ours = Worker(
-            [
-                sys.executable,
-                str(HERE / "_sgseg_step.py"),
-                str(exchange),
-                json.dumps(vars(options)),
-            ],
-            options.threads,
-        )
-        theirs = _pytorch(exchange, options)
-        if theirs is not None:
+        theirs, exchange = None, ""
+        if not options.no_pytorch and has_torch(python):
+            exchange = str(Path(folder) / "exchange.npz")
+        ours = Worker([sys.executable, str(HERE / "_sgseg_step.py"), exchange, settings], threads)
+        if exchange:
+            theirs = Worker([python, str(HERE / "_pytorch_step.py"), exchange, settings], threads)
             check_same(ours.info, theirs.info)
-        contestants = _contestants(ours, theirs, options.steps)
-        times = take_turns(contestants, options.rounds)
+        times = take_turns(_contestants(ours, theirs, options.steps), options.rounds)
         for worker in (ours, theirs):
             if worker is not None:
                 worker.close()
     return {
-        "machine": machine(options.threads),
+        "machine": before,
         "settings": vars(options),
         "sgseg": ours.info,
         "pytorch": None if theirs is None else theirs.info,
@@ -70,15 +69,6 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         "ratios": ratios(times),
         "parts": parts(times),
     }
-
-
-def _pytorch(exchange: Path, options: argparse.Namespace) -> Worker | None:
-    python = options.pytorch_python or sys.executable
-    if options.no_pytorch or not has_torch(python):
-        return None
-    compiled = "eager" if options.no_compile else "compiled"
-    script = str(HERE / "_pytorch_step.py")
-    return Worker([python, script, str(exchange), str(options.threads), compiled], options.threads)
 
 
 def check_same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
@@ -99,7 +89,7 @@ def _contestants(ours: Worker, theirs: Worker | None, steps: int) -> dict[str, C
         epoch = worker.measure(name, 1)
         return Time(epoch.wall_ms / ours.info["steps"], epoch.cpu_ms / ours.info["steps"])
 
-    titles = {"step": OURS, "step without scores": OURS_PLAIN}
+    titles = {"step": OURS, "step without scores": OURS_PLAIN, "epoch": LOOP}
     contestants = {
         titles.get(name, name): partial(block, ours, name) for name in ours.info["contestants"]
     }
@@ -130,7 +120,7 @@ def ratios(times: Times) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def parts(times: Times) -> dict[str, dict[str, float]]:
-    """Milliseconds of each part of a step of the training loop, from medians; they add up to it."""
+    """Milliseconds of each part of a step with its batch, from medians; they add up to it."""
     found: dict[str, dict[str, float]] = {}
     for clock in ("wall_ms", "cpu_ms"):
         of = {name: median(_clock(turns, clock)) for name, turns in times.items()}
@@ -140,7 +130,6 @@ def parts(times: Times) -> dict[str, dict[str, float]]:
             "forward": of["forward"],
             "backward, update": of[OURS_PLAIN] - of["forward"],
             "pixel scores": of[OURS] - of[OURS_PLAIN],
-            "rest of the loop": of["epoch"] - of["batches"] - of[OURS],
         }.items():
             found.setdefault(part, {})[clock] = milliseconds
     return found
@@ -169,10 +158,10 @@ def report(found: Mapping[str, Any], options: argparse.Namespace) -> None:
     times = {name: [Time(**time) for time in turns] for name, turns in found["times"].items()}
     print(f"{'':32}{'ms a step':>10}{'half of them':>17}{'images/s':>10}{'CPU ms':>8}")
     for name, turns in times.items():
-        if name in (OURS, OURS_PLAIN) or name.startswith("PyTorch"):
+        if name.startswith(("sgseg", "PyTorch")):
             _print_row(name, turns, options.batch)
     _print_ratios(found)
-    print(f"\n{'where a step of the loop goes':32}{'ms':>10}{'share':>8}{'CPU ms':>10}{'share':>8}")
+    print(f"\n{'where a step and its batch go':32}{'ms':>10}{'share':>8}{'CPU ms':>10}{'share':>8}")
     whole = {
         clock: sum(part[clock] for part in found["parts"].values())
         for clock in ("wall_ms", "cpu_ms")
@@ -244,6 +233,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
+    if options.pytorch_python and not has_torch(options.pytorch_python):
+        sys.exit(f"error: {options.pytorch_python}: no interpreter that has torch and numpy")
     file, options.json = options.json, None
     found = compare(options)
     report(found, options)

@@ -20,11 +20,12 @@ from sgseg.tracking import dvc_md5, git_state, log_evaluation, write_evaluation
 
 DATASET, VALIDATED = Path("data/dataset"), Path("data/validated")
 ROLES = Path("data/split/roles.csv")
+TUNED = Path("reports/tuning/recipe.yaml")
 MODEL, REPORT = Path("models/evaluated"), Path("reports/evaluation")
 
 
 def main() -> None:
-    params = load_params()
+    params = load_params(tuned=TUNED)
     folds = params.split.folds
     sources = [Path(f"models/folds/{fold}") for fold in folds]
     MODEL.mkdir(parents=True, exist_ok=True)

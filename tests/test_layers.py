@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": BASE | {"config", "images", "dataset", "inference"},
     "tracking": BASE | {"__init__", "config", "dataset", "inference", "training", "evaluation"},
     "tuning": BASE
-    | {"config", "dataset", "inference", "nets", "training", "evaluation", "tracking", "quiet"},
+    | {"config", "images", "dataset", "nets", "training", "evaluation", "tracking", "quiet"},
     "experiments": BASE
     | {"config", "images", "dataset", "inference", "training", "evaluation", "tracking", "tuning"},
     "commands": BASE

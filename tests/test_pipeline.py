@@ -22,6 +22,12 @@ TINY: dict[str, dict[str, Any]] = {
     "split": {"folds": [0, 1], "test_fraction": 0.2},
     "network": {"width": 4, "depth": 2},
     "train": {"epochs": 2, "patch_size": 48, "coverage": 1.0},
+    "tune": {
+        "budgets": {
+            size: {"trials": 2, "folds": [0, 1], "epochs": 1, "search": ["train.learning_rate"]}
+            for size in ("small", "full")
+        }
+    },
     "predict": {"orientations": 1},
     "evaluate": {"bootstrap": 50, "gallery": 1},
 }

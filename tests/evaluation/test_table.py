@@ -90,10 +90,10 @@ AVERAGED = {
 def test_a_row_for_each_way_to_average() -> None:
     milliseconds = {"one_1": 41.7, "all_8": 1000.2}
     assert averaging_rows(AVERAGED, milliseconds, in_use=("all", 1)) == [
-        ["1 network, 1 orientation", "0.705", "", "0.600 ± 0.013", "", "42"],
+        ["1 network, 1 orientation", "0.705", "", "0.600 ± 0.013", "", "42 (1.0 x)"],
         ["1 network, 8 orientations", "", "", "", "", ""],
         ["**all 3 networks, 1 orientation** (in use)", "", "", "", "", ""],
-        ["all 3 networks, 8 orientations", "", "", "", "0.500", "1000"],
+        ["all 3 networks, 8 orientations", "", "", "", "0.500", "1000 (24.0 x)"],
     ]
     for row in averaging_rows(AVERAGED, {}, in_use=("one", 8)):
         assert len(row) == len(AVERAGING_COLUMNS)

@@ -74,9 +74,8 @@ def write_bench(folder: Path) -> Bench:
         )
     pd.DataFrame(rows).to_csv(dataset / "manifest.csv", index=False)
     (dataset / "copies.json").write_text(json.dumps({"groups": [], "pairs": [], "ceiling": None}))
-    pd.DataFrame(
-        {"image_id": GROUPS, "group": GROUPS.values(), "set": "development"} | ROLES
-    ).to_csv(split / "roles.csv", index=False)
+    columns = {"image_id": list(GROUPS), "group": list(GROUPS.values()), "set": "development"}
+    pd.DataFrame(columns | ROLES).to_csv(split / "roles.csv", index=False)
     return Bench(dataset, split, folder / "work", "tiny", workers=1, root=ROOT)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sgseg.errors import InputError
 from sgseg.experiments import bench as module
 from sgseg.experiments.bench import Bench
+from sgseg.training.out_of_fold import cross_validate
 
 from .lab import FakeChildren, tiny_params, write_bench
 
@@ -111,6 +113,26 @@ def test_a_recipe_that_fails_leaves_the_others_alone(
         ("good", ""),
         ("same", "a recipe that trains the same folds failed"),
     ]
+
+
+def test_a_real_process_trains_what_this_one_would(bench: Bench) -> None:
+    params = tiny_params()
+    folds = bench.folds(params, {1: ["a"]})
+    assert list(bench.run({"real": folds})) == [("real", "")]
+    found = bench.result(folds[0])
+    (expected,) = cross_validate(
+        params,
+        dataset=bench.dataset,
+        roles=bench.roles,
+        folds=[1],
+        checkpoints=bench.work / "here",
+        choose=lambda _fold, _ids: ["a"],
+    )
+    assert found.n_train == expected.n_train == 1
+    assert found.history[0]["val_loss"] == pytest.approx(expected.history[0]["val_loss"], rel=1e-4)
+    for image, other in zip(found.images, expected.images, strict=True):
+        assert (image.image_id, image.group) == (other.image_id, other.group)
+        np.testing.assert_allclose(image.probability, other.probability, atol=1e-4)
 
 
 @pytest.mark.parametrize(

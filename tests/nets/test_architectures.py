@@ -1,4 +1,4 @@
-"""What every architecture must do: take any size, be saved, tiled and trained, refuse the unknown."""
+"""What every architecture must do: take any size, be saved, tiled, trained, refuse the unknown."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ CASES: list[Case] = [
 ]
 every_architecture = pytest.mark.parametrize(
     "case", CASES, ids=lambda case: case[0] + "_supervised" * case[1]
+)
+# For what takes seconds: a supervised U-Net++ has all of a plain one.
+each_architecture_once = pytest.mark.parametrize(
+    "case", [case for case in CASES if case != ("unet_plus_plus", False)], ids=lambda case: case[0]
 )
 
 
@@ -85,7 +89,7 @@ def test_every_architecture_is_tested_here() -> None:
 
 
 @every_architecture
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(height=st.integers(1, 40), width=st.integers(1, 40))
 @example(height=1, width=1)
 @example(height=3, width=5)
@@ -148,7 +152,7 @@ def test_the_margin_bounds_what_two_convolutions_a_level_see() -> None:
 
 
 @every_architecture
-@pytest.mark.parametrize(("depth", "normalisation"), [(1, "none"), (2, "batch"), (3, "none")])
+@pytest.mark.parametrize(("depth", "normalisation"), [(1, "batch"), (3, "none")])
 def test_how_far_each_architecture_sees(case: Case, depth: int, normalisation: str) -> None:
     # Positive weights on an image of zeros: what a changed pixel reaches, it raises above 0.5, and
     # nothing cancels. The pixel is so bright because the farthest get 1e-9 of it.
@@ -174,7 +178,8 @@ def test_how_far_each_architecture_sees(case: Case, depth: int, normalisation: s
 def test_a_tile_with_its_margin_gives_what_the_whole_image_gives(
     trained: Callable[[Case], keras.Model], case: Case
 ) -> None:
-    network, image = trained(case), noise(1, 159, 37, 1)
+    # An odd whole and an even tile: a grid that depends on the size would shift in one of them.
+    network, image = trained(case), noise(1, 191, 37, 1)
     margin = margin_px(2, "batch")
     assert margin == 8 * 4
     whole = np.asarray(network(image))
@@ -220,9 +225,8 @@ def test_without_dropout_nothing_is_random(case: Case) -> None:
 
 
 @every_architecture
-@pytest.mark.parametrize("width", [1, 12])
-def test_groups_divide_any_number_of_channels(case: Case, width: int) -> None:
-    network = build(case, width=width, depth=1, normalisation="group")
+def test_groups_divide_any_number_of_channels(case: Case) -> None:
+    network = build(case, width=12, depth=1, normalisation="group")
     assert np.asarray(network(noise(1, 9, 9, 1))).shape == (1, 9, 9, 1)
 
 
@@ -263,26 +267,17 @@ def test_saved_networks_load_where_only_the_networks_are_imported(
         )
 
 
-def check_onnx(network: keras.Model, path: Path) -> None:
+@each_architecture_once
+def test_onnx_computes_the_same_at_any_size(case: Case, tmp_path: Path) -> None:
+    normalisation = "group" if case[0] == "res_unet" else "batch"
+    network = as_if_trained(build(case, width=8, dropout=0.1, normalisation=normalisation))
     network.predict_on_batch(noise(1, 8, 8, 1))  # Keras exports what has run
-    export_onnx(network, path)  # compares the two, on an odd size too
-    onnx = OnnxNetwork(path, margin_px=None, threads=1)
-    for shape in ((16, 16), (15, 22), (5, 3), (1, 1)):
+    export_onnx(network, tmp_path / "model.onnx")  # compares the two, on an odd size too
+    onnx = OnnxNetwork(tmp_path / "model.onnx", margin_px=None, threads=1)
+    for shape in ((15, 22), (5, 3), (1, 1)):
         image = noise(*shape)
         expected = np.asarray(network(image[None, ..., None]))[0, ..., 0]
         np.testing.assert_allclose(onnx(image), expected, atol=1e-5)
-
-
-@every_architecture
-def test_onnx_computes_the_same_at_any_size(
-    trained: Callable[[Case], keras.Model], case: Case, tmp_path: Path
-) -> None:
-    check_onnx(trained(case), tmp_path / "model.onnx")
-
-
-def test_onnx_computes_the_same_with_groups(tmp_path: Path) -> None:
-    network = build(("res_unet", False), width=16, depth=1, normalisation="group")
-    check_onnx(as_if_trained(network), tmp_path / "model.onnx")
 
 
 def blobs() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -296,14 +291,14 @@ def blobs() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return 0.5 * noise(4, 32, 32, 1) + 2 * masks, masks
 
 
-@every_architecture
+@each_architecture_once
 def test_it_learns_four_images_by_heart(case: Case) -> None:
     images, masks = blobs()
     network = build(case, width=4, normalisation="batch")
     training = training_model(network)
-    training.compile(keras.optimizers.Adam(0.02), "binary_crossentropy", jit_compile=False)
+    training.compile(keras.optimizers.Adam(0.01), "binary_crossentropy", jit_compile=False)
     truth = np.repeat(masks, training.output.shape[-1], axis=-1)
-    for _ in range(60):
+    for _ in range(100):
         training.train_on_batch(images, truth)
     scores = PixelScores()
     scores.update_state(masks, np.asarray(network(images)))

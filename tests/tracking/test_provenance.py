@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,9 +15,19 @@ from dvc.repo import Repo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgseg.config import load_params
-from sgseg.tracking import DatasetInput, cross_validation, dvc_md5, git_state, provenance_tags
-from sgseg.tracking.provenance import SHAPING, code_digest, digest, flat
+from sgseg.config import load_params, with_values
+from sgseg.errors import InputError
+from sgseg.tracking import (
+    CrossValidation,
+    DatasetInput,
+    TuningRecord,
+    cross_validation,
+    dvc_md5,
+    git_state,
+    provenance_tags,
+    tuning_study,
+)
+from sgseg.tracking.provenance import SHAPING, TUNE_SHAPING, code_digest, digest, flat
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 DATA = DatasetInput("simulated", "1" * 32 + ".dir", "data/dataset")
@@ -82,9 +93,11 @@ def test_tags(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_flat_parameters() -> None:
     nested = {"train": {"epochs": 3, "augment": {"flip": True}}, "size": None, "name": "unet"}
+    nested["choices"] = {"dice": {}}
     assert flat(nested) == {
         "train.epochs": "3",
         "train.augment.flip": "true",
+        "choices.dice": "{}",
         "size": "null",
         "name": "unet",
     }
@@ -109,6 +122,8 @@ def test_a_cross_validation_is_known_by_what_shapes_its_models(tmp_path: Path) -
     assert first.name == f"cv unet-bce_dice-adam {first.key[:7]}"
     assert first.params["train.epochs"] == str(params.train.epochs)
     assert first.params["data.source"] == params.data.source
+    assert first.params["train.loss.name"] == "bce_dice"
+    assert float(first.params["train.loss.positive_weight"]) == 1.0
     assert key() == first.key
     # scores do not shape a model; the data do so through their digest alone
     assert key(evaluate=params.evaluate.model_copy(update={"bootstrap": 7})) == first.key
@@ -126,6 +141,88 @@ def test_what_the_stage_depends_on_is_what_shapes_a_model() -> None:
     # The source of the data is known by the digest of the data.
     stages = yaml.safe_load((PARAMS.parent / "dvc.yaml").read_text())["stages"]
     assert set(stages["train"]["params"]) - {"data.source"} == set(SHAPING)
+
+
+def test_where_values_come_from_is_shown_and_shapes_nothing(tmp_path: Path) -> None:
+    params = load_params(PARAMS)
+    sources = {
+        "train.loss": "tuned",
+        "train.learning_rate": "tuned",
+        "network.width": "explicit",
+        "network.depth": "start",
+    }
+
+    def made(sources: dict[str, str] | None) -> CrossValidation:
+        return cross_validation(params, datasets=[DATA], code=[], root=tmp_path, sources=sources)
+
+    shown = made(sources)
+    assert shown.tags["sgseg.tuned"] == "train.learning_rate, train.loss"
+    assert shown.tags["sgseg.explicit"] == "network.width"
+    assert not {"sgseg.tuned", "sgseg.explicit"} & made(None).tags.keys()
+    assert shown.key == made(None).key == made({"train.loss": "explicit"}).key
+
+
+def test_a_network_to_start_from_is_known_by_its_content(tmp_path: Path) -> None:
+    params = load_params(PARAMS)
+
+    def made(init: str | None) -> CrossValidation:
+        changed = with_values(params, {"train.init": init})
+        return cross_validation(changed, datasets=[DATA], code=[], root=tmp_path)
+
+    for name, content in {"a": b"one", "b": b"two", "same": b"one"}.items():
+        (tmp_path / f"{name}.keras").write_bytes(content)
+    assert "train.init_md5" not in made(None).params
+    assert made("a.keras").params["train.init"] == "a.keras"
+    assert made("a.keras").params["train.init_md5"] == md5(b"one")
+    keys = [made(init).key for init in (None, "a.keras", "b.keras", "same.keras")]
+    assert len(set(keys)) == 3
+    assert keys[1] == keys[3]
+    assert made(str(tmp_path / "a.keras")).key == keys[1]
+    with pytest.raises(InputError, match=r"lost\.keras \(train\.init\): no such file"):
+        made("lost.keras")
+
+
+SETTINGS = {
+    "space": {"train.learning_rate": {"start": 0.003, "low": 0.0003, "high": 0.01, "log": True}},
+    "seed": 1,
+}
+
+
+def study(tmp_path: Path, settings: dict[str, Any] = SETTINGS, **values: Any) -> TuningRecord:
+    params = with_values(load_params(PARAMS), {n.replace("__", "."): v for n, v in values.items()})
+    return tuning_study(params, datasets=[DATA], code=[], settings=settings, root=tmp_path)
+
+
+def test_a_study_is_known_by_what_shapes_its_trials(tmp_path: Path) -> None:
+    first = study(tmp_path)
+    assert first.name == f"tune {load_params(PARAMS).data.source} {first.key[:7]}"
+    assert first.ended_ms is None
+    assert study(tmp_path).key == first.key
+    # what is searched has no value of its own
+    assert study(tmp_path, train__learning_rate=0.005).key == first.key
+    assert study(tmp_path, evaluate__bootstrap=7).key == first.key
+    others = {
+        study(tmp_path, train__epochs=7).key,
+        study(tmp_path, evaluate__thresholds=[0.5]).key,
+        study(tmp_path, SETTINGS | {"seed": 2}).key,
+        study(tmp_path, SETTINGS | {"space": {}}).key,
+    }
+    assert len(others | {first.key}) == 5
+
+
+def test_parameters_of_a_study(tmp_path: Path) -> None:
+    union = {"train.loss": {"start": {"name": "dice"}, "choices": {"dice": {}}}}
+    shown = study(tmp_path, {"space": union}).params
+    assert not [name for name in shown if name.startswith("train.loss")]
+    assert shown["tune.space.train.loss.choices.dice"] == "{}"
+    assert "train.learning_rate" in shown
+    assert "train.learning_rate" not in study(tmp_path).params
+    assert study(tmp_path).params["tune.space.train.learning_rate.low"] == "0.0003"
+
+
+def test_the_stage_tune_depends_on_what_shapes_a_trial() -> None:
+    stages = yaml.safe_load((PARAMS.parent / "dvc.yaml").read_text())["stages"]
+    assert set(TUNE_SHAPING) <= set(stages["tune"]["params"])
 
 
 def test_code_is_known_by_names_and_content(tmp_path: Path) -> None:

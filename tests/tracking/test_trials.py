@@ -61,10 +61,10 @@ def test_each_fold_has_its_own_curve_and_times_are_kept(tmp_path: Path) -> None:
 
 
 def test_only_a_complete_trial_has_a_value(tmp_path: Path) -> None:
-    # Optuna keeps the last intermediate value of a pruned trial, which is of fewer folds.
-    found = read(tmp_path, trial(0, "PRUNED", value=0.9))
+    # Of a pruned trial value and scores are those of the folds until then.
+    found = read(tmp_path, trial(0, "PRUNED", value=0.9, scores={"object_f1": 0.9}), "")
     assert found.value is None
-    assert "value" not in {point.name for point in found.points}
+    assert [point[:2] for point in found.points] == [("fold_0/oof_object_f1", 0.5)]
 
 
 def test_a_trial_that_failed_early_has_no_curve(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ import logging
 import os
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -320,20 +318,3 @@ def test_workers_that_log_at_once(root: Path) -> None:
     assert set(snapshot(root)) == {STUDY.name, *(f"trial {number}" for number in range(6))}
     metrics = snapshot(root)["trial 5"]["metrics"]
     assert metrics["value"] == [(0, T0 + 58_000, 0.55)]
-
-
-def test_processes_that_log_at_once_into_a_store_that_does_not_exist(tmp_path: Path) -> None:
-    write_study(tmp_path)
-    code = (
-        "import sys; from pathlib import Path; from sgseg.tracking import log_trial, read_tuning\n"
-        "root, number = Path(sys.argv[1]), sys.argv[2]; folder = root / 'reports/tuning'\n"
-        "path = folder / f'trials/{number}.json'\n"
-        "log_trial(read_tuning(folder), path, path.with_suffix('.csv'), root=root)\n"
-    )
-    started = [
-        subprocess.Popen([sys.executable, "-c", code, tmp_path, number], stderr=subprocess.PIPE)
-        for number in ("0", "3")
-    ]
-    said = [process.communicate(timeout=120)[1].decode() for process in started]
-    assert "not in MLflow" not in "".join(said)
-    assert set(snapshot(tmp_path)) == {STUDY.name, "trial 0", "trial 3"}

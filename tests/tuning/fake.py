@@ -99,6 +99,7 @@ def slow(job: Job, folder: Path) -> Iterator[FoldScore]:
                 time.sleep(float(os.environ.get("FAKE_SECONDS", "0.5")))
             note.parent.mkdir(exist_ok=True)
             note.touch()
+            job.folder.mkdir(exist_ok=True)
             with (job.folder / "trained.txt").open("a") as file:
                 file.write(f"{folder.name} {step}\n")
         yield score

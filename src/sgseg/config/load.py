@@ -160,7 +160,9 @@ def _problem(path: Path, item: Any, content: Mapping[str, Any]) -> Problem:
 def _keys(where: Sequence[str | int], content: Any, *, missing: bool) -> Iterator[str]:
     """The keys of a place in the file, without pydantic's names of the alternatives it tried."""
     for number, part in enumerate(where, start=1):
-        if (isinstance(content, Mapping) and part in content) or (isinstance(content, list) and isinstance(part, int)):
+        if (isinstance(content, Mapping) and part in content) or (
+            isinstance(content, list) and isinstance(part, int)
+        ):
             content = content[part]
         elif not (missing and number == len(where)):
             continue

@@ -90,4 +90,6 @@ def groups_needed(split: Split) -> int:
     folds take four groups: with three, one fold would be left with a single group to do both.
     """
     folds = len(split.folds)
-    return (4 if folds == 2 and split.validation_fraction > 0 else folds) + (split.test_fraction > 0)
+    return (4 if folds == 2 and split.validation_fraction > 0 else folds) + (
+        split.test_fraction > 0
+    )

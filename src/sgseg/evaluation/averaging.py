@@ -15,10 +15,10 @@ from sgseg.evaluation.summary import ImageCounts, point_scores, score
 AVERAGED = {"object_f1": "object F1", "foreground_iou": "foreground IoU"}
 """The scores compared, and how a reader knows them."""
 GAINS = {
-    "orientations_out_of_fold": "8 orientations instead of 1, single members, out of fold",
-    "orientations_test": "8 orientations instead of 1, single members, test",
-    "members_test": "all members instead of one, test",
-    "both_test": "all members and 8 orientations instead of one and 1, test",
+    "orientations_out_of_fold": "8 orientations instead of 1, one network, out of fold",
+    "orientations_test": "8 orientations instead of 1, one network, test",
+    "members_test": "all networks instead of one, orientations in use, test",
+    "both_test": "all networks and 8 orientations instead of one and 1, test",
 }
 
 

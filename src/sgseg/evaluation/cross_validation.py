@@ -31,6 +31,7 @@ from sgseg.evaluation.operating import (
     Quality,
     best_point,
     cross_fitted,
+    granules,
     qualities_of_map,
 )
 from sgseg.evaluation.results import Evaluation, NetworkScores, Scored
@@ -152,11 +153,6 @@ def _score_networks(params: Params, data: DataSet, maps: Maps) -> NetworkScores:
             for fold in params.split.folds
         },
     )
-
-
-def granules(found: Probability, at: OperatingPoint) -> Labels:
-    """Label image (H, W) of a probability map at an operating point."""
-    return to_labels(found, threshold=at.threshold, min_area_px=at.min_area_px)
 
 
 def _disagreement(

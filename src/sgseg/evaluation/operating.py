@@ -31,6 +31,11 @@ class OperatingPoint:
     min_area_px: int
 
 
+def granules(probability: NDArray[np.floating], point: OperatingPoint) -> NDArray[np.int32]:
+    """Label image (H, W) of a probability map at an operating point."""
+    return to_labels(probability, threshold=point.threshold, min_area_px=point.min_area_px)
+
+
 def qualities_of_map(
     score_map: NDArray[np.floating],
     truth: NDArray[np.int32],

@@ -76,7 +76,7 @@ def averaging_rows(
     metrics
         Of an evaluation; its section `averaging` is shown.
     milliseconds
-        Per megapixel by `<members>_<orientations>`.
+        Per megapixel by `<members>_<orientations>`; shown also as multiples of one_1.
     in_use
         "one" or "all" members and the number of orientations: that row says so.
     """
@@ -96,7 +96,7 @@ def averaging_rows(
                 [
                     f"**{name}** (in use)" if (members, n) == in_use else name,
                     *cells,
-                    "" if cost is None else f"{cost:.0f}",
+                    "" if cost is None else f"{cost:.0f} ({cost / milliseconds['one_1']:.1f} x)",
                 ]
             )
     return rows

@@ -12,6 +12,7 @@ import pandas as pd
 from sgseg.config import Params
 from sgseg.evaluation.data import DataSet
 from sgseg.evaluation.illustrations import best_median_worst
+from sgseg.evaluation.operating import granules
 from sgseg.evaluation.pictures import Case, save_gallery
 from sgseg.evaluation.summary import ImageCounts
 from sgseg.experiments.ablations import Outcome
@@ -20,13 +21,19 @@ from sgseg.experiments.compare import (
     Interval,
     as_cell,
     as_row,
-    label_images,
     with_intervals,
 )
+from sgseg.training.out_of_fold import held_out, operating_points
 
 BASELINE, CEILING = "difference of Gaussians", "two labellers"
 # In the page; the files have Dice and the object F1 at IoU 0.5 with intervals, too.
 WITH_INTERVAL = ("object_f1", "foreground_iou")
+COLUMNS = [
+    *("recipe", "compared_with", "changes", "seeds"),
+    *(f"{name}{part}" for name in SHOWN for part in ("", "_low", "_high")),
+    *(f"{name}_gain{part}" for name in SHOWN for part in ("", "_low", "_high")),
+    *("single_object_f1", "seconds", "ms_per_megapixel", "error"),
+]
 
 
 def write_ablations(
@@ -53,7 +60,7 @@ def write_ablations(
         *(_row(outcome) for outcome in outcomes),
         {"recipe": CEILING, **as_row(ceiling)},
     ]
-    pd.DataFrame(rows).to_csv(folder / "table.csv", index=False)
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / "table.csv", index=False)
     methods = [(BASELINE, baseline), *((o.variant.name, o.counts) for o in outcomes)]
     images = [_image_row(name, c) for name, counts in methods for c in counts]
     pd.DataFrame(images).to_csv(folder / "per_image.csv", index=False)
@@ -116,31 +123,30 @@ def _page(
     baseline: Mapping[str, Interval],
     ceiling: Mapping[str, Interval],
 ) -> str:
-    columns = ["recipe", "what differs from it"]
+    columns = ["recipe", "compared with", "what differs"]
     for name, title in SHOWN.items():
         columns += [f"{title} [95 %]", "gain"] if name in WITH_INTERVAL else [title]
     lines = [
-        [BASELINE, "", *_cells(baseline, {}), ""],
+        [BASELINE, "", "", *_cells(baseline, {}), ""],
         *(_line(outcome) for outcome in outcomes),
-        [CEILING, "", *_cells(ceiling, {}), ""],
+        [CEILING, "", "", *_cells(ceiling, {}), ""],
     ]
     table = "\n".join(
         f"| {' | '.join(cells)} |"
         for cells in ([*columns, "seconds"], ["---"] * (len(columns) + 1), *lines)
     )
-    settings = params.evaluate
+    settings, iou = params.evaluate, params.evaluate.object_iou
     return f"""# {_plain(params.data.source)}: what each change of the recipe is worth
 
 {table}
 
 Out of fold: each image by a network that neither trained on its group nor was stopped by it, at a
-threshold and minimum area chosen on the other folds. A granule counts as found at IoU
-{settings.object_iou}. Intervals are over groups ({settings.bootstrap} bootstrap resamples). *Gain*
-is over the recipe named after "than", on the same images, with an interval of the difference
-itself: one that holds 0 may be chance, and so may one in twenty that does not. What another seed of
-the training would change is in none of them. *Two labellers* is the agreement of different masks of
-the same image. Seconds are those of training and prediction in all folds, while
-{params.ablations.workers} recipes were trained at once.
+threshold and minimum area chosen on the other folds. A granule counts as found at IoU {iou}.
+Intervals are over groups ({settings.bootstrap} bootstrap resamples). *Gain* is that over the recipe
+compared with, on the same images, with an interval of the difference itself: one that holds 0 may
+be chance, and so may one in twenty that does not. What another seed of the training would change is
+in none of them. *Two labellers* is the agreement of different masks of the same image. Seconds are
+those of training and prediction in all folds, with {params.ablations.workers} trained at once.
 {_singles(outcomes)}"""
 
 
@@ -149,14 +155,11 @@ def _line(outcome: Outcome) -> list[str]:
     differs = [f"{key.partition('.')[2]} {_value(value)}" for key, value in variant.changes.items()]
     if len(variant.seeds) > 1:
         differs.append(f"mean of {len(variant.seeds)} trainings")
-    text = _plain("; ".join(differs)) + (
-        f" than *{_plain(variant.origin)}*" if variant.origin else ""
-    )
+    head = [_plain(variant.name), _plain(variant.origin), _plain("; ".join(differs))]
     if outcome.error:
-        empty = len(SHOWN) + len(WITH_INTERVAL)
-        return [_plain(variant.name), text, f"failed: {_plain(outcome.error)}", *[""] * empty]
-    cells = _cells(outcome.scores, outcome.gain)
-    return [_plain(variant.name), text, *cells, f"{outcome.seconds:.0f}"]
+        empty = [""] * (len(SHOWN) + len(WITH_INTERVAL))
+        return [*head, f"failed: {_plain(outcome.error)}", *empty]
+    return [*head, *_cells(outcome.scores, outcome.gain), f"{outcome.seconds:.0f}"]
 
 
 def _cells(scores: Mapping[str, Interval], gain: Mapping[str, Interval]) -> list[str]:
@@ -195,7 +198,11 @@ def _plain(text: str) -> str:
 
 
 def _save_worst(path: Path, best: Outcome, params: Params, data: DataSet) -> None:
-    found = label_images(best.results, best.variant.params)
+    points = operating_points(best.results, best.variant.params)
+    found = {
+        image.image_id: granules(image.probability, points[image.fold])
+        for image in held_out(best.results)
+    }
     cases = [
         Case(
             f"{c.image_id}: F1 {c.objects.f1:.2f}, IoU {c.pixels.iou:.2f}",

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from sgseg.config import Params, with_values
 from sgseg.config.experiments import OWN_RECIPE
+from sgseg.errors import InputError, Problem
 from sgseg.evaluation.summary import ImageCounts, point_scores
 from sgseg.experiments.bench import Bench, Fold
 from sgseg.experiments.compare import Interval, paired_difference, with_intervals
@@ -91,20 +92,30 @@ def variants(params: Params) -> list[Variant]:
     Raises
     ------
     InputError
-        A row's values are not allowed.
+        Values of rows are not allowed; all of them are named.
     """
     own = Variant(OWN_RECIPE, "", {}, params, (params.train.seed,))
-    found = {own.name: own}
-    before = own
+    found, before = {own.name: own}, own
+    problems: list[Problem] = []
     for row in params.ablations.rows:
         origin = before if row.from_ is None else found[row.from_]
+        recipe = origin.params
+        try:
+            recipe = with_values(origin.params, row.values)
+        except InputError as error:
+            problems += [
+                replace(p, where=f"ablations, row {row.name!r}, {p.where}") for p in error.problems
+            ]
+        seeds = (recipe.train.seed,) if "train.seed" in row.values else origin.seeds
         before = found[row.name] = Variant(
             name=row.name,
             origin=origin.name,
             changes=row.values,
-            params=with_values(origin.params, row.values),
-            seeds=origin.seeds if row.seeds is None else tuple(row.seeds),
+            params=recipe,
+            seeds=seeds if row.seeds is None else tuple(row.seeds),
         )
+    if problems:
+        raise InputError(*problems)
     return list(found.values())
 
 

@@ -7,16 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sgseg.config import Params
 from sgseg.evaluation.baseline import baseline_qualities, segment_classically
-from sgseg.evaluation.cross_validation import granules
 from sgseg.evaluation.data import DataSet
-from sgseg.evaluation.operating import cross_fitted, qualities_of_map
+from sgseg.evaluation.operating import cross_fitted
 from sgseg.evaluation.summary import ImageCounts, count_image, score, summarise
 from sgseg.evaluation.table import CEILING
-from sgseg.training.out_of_fold import FoldResult
 
 # What an experiment shows, and how a reader knows it.
 SHOWN = {
@@ -95,24 +92,6 @@ def classical(params: Params, data: DataSet) -> list[ImageCounts]:
     ]
 
 
-def label_images(results: Sequence[FoldResult], params: Params) -> dict[str, NDArray[np.int32]]:
-    """Label image (H, W) of each held-out image, at the point by which `score` counts it."""
-    images = [image for result in results for image in result.images]
-    settings = params.evaluate
-    tables = {
-        image.image_id: qualities_of_map(
-            image.probability,
-            image.truth,
-            thresholds=settings.thresholds,
-            min_areas_px=settings.min_areas_px,
-            object_iou=settings.object_iou,
-        )
-        for image in images
-    }
-    points = cross_fitted(tables, {image.image_id: image.fold for image in images})
-    return {image.image_id: granules(image.probability, points[image.fold]) for image in images}
-
-
 def ceiling_scores(copies: Mapping[str, Any]) -> dict[str, Interval]:
     """Scores of one mask of an image against another, as `ingest` wrote them, without intervals."""
     ceiling = copies.get("ceiling") or {}
@@ -133,14 +112,14 @@ def as_row(scores: Mapping[str, Interval], suffix: str = "") -> dict[str, float 
 
 
 def as_cell(entry: Interval | None, *, signed: bool = False, interval: bool = True) -> str:
-    """`0.790 [0.72, 0.85]`, a difference as `+0.021 [-0.01, +0.05]`, or '' where there is none."""
-    sign = "+" if signed else ""
+    """`0.790 [0.72, 0.85]`, a gain as `+0.021 [-0.012, +0.049]`, or '' where there is none."""
     value, low, high = entry.values() if entry else (None, None, None)
     if value is None:
         return ""
+    number, bound = ("+.3f", "+.3f") if signed else (".3f", ".2f")
     if not interval or low is None or high is None:
-        return f"{value:{sign}.3f}"
-    return f"{value:{sign}.3f} [{low:{sign}.2f}, {high:{sign}.2f}]"
+        return f"{value:{number}}"
+    return f"{value:{number}} [{low:{bound}}, {high:{bound}}]"
 
 
 def _plain(counts: Sequence[ImageCounts]) -> list[ImageCounts]:

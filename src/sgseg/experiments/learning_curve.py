@@ -153,6 +153,7 @@ def _planned(params: Params, bench: Bench, size: int | str, pretrained: bool) ->
         changes: dict[str, float] = {}
         if not isinstance(size, str):
             ids = some_groups(bench.roles, number, size, seed=params.learning_curve.seed)
+        if len(ids) < len(rows):
             coverage, epochs = as_long(
                 sampling,
                 train.epochs,

@@ -97,9 +97,14 @@ def read_trials(folder: Path, problems: list[Problem]) -> list[Trial]:
 def _scores(
     content: Mapping[str, Any], value: float | None, cost: float | None
 ) -> dict[str, float | None]:
-    """Named as in a cross-validation's run; of each fold only a few scores."""
+    """Named as in a cross-validation's run; of each fold only a few scores.
+
+    A trial that was given up has those of its folds alone: over fewer folds than those of the
+    others, its own would be sorted among them as if they were of the same images.
+    """
     found = {"value": value, "cost": cost}
-    found |= {f"oof_{name}": score for name, score in content.get("scores", {}).items()}
+    if content["state"] == "COMPLETE":
+        found |= {f"oof_{name}": score for name, score in content.get("scores", {}).items()}
     for fold, scores in content.get("folds", {}).items():
         shown = {name: score for name, score in scores.items() if name in FOLD_SCORES}
         found |= {f"fold_{fold}/oof_{name}": score for name, score in shown.items()}

@@ -19,11 +19,16 @@ from numpy.typing import NDArray
 from sgseg.config import Params
 from sgseg.dataset.manifest import read_canonical_image, read_canonical_labels, read_manifest
 from sgseg.errors import InputError, Problem
-from sgseg.evaluation.operating import OperatingPoint, best_point, cross_fitted, qualities_of_map
+from sgseg.evaluation.operating import (
+    OperatingPoint,
+    best_point,
+    cross_fitted,
+    granules,
+    qualities_of_map,
+)
 from sgseg.evaluation.summary import ImageCounts, count_image
 from sgseg.inference.network import run_in_orientations
 from sgseg.inference.preprocess import resample
-from sgseg.inference.segment import to_labels
 from sgseg.training.cross_validation import load_examples, preprocessing_of, recipe_of
 from sgseg.training.fold import Scores, predict, train_fold
 
@@ -181,43 +186,51 @@ def _fold(
 
 
 def score(results: Sequence[FoldResult], params: Params) -> list[ImageCounts]:
-    """Counts of every held-out image, for `evaluation.summary`.
+    """Counts of every held-out image at its fold's point, for `evaluation.summary`."""
+    points = operating_points(results, params)
+    return [
+        count_image(
+            image.image_id,
+            image.group,
+            truth=image.truth,
+            predicted=granules(image.probability, points[image.fold]),
+            object_iou=params.evaluate.object_iou,
+            probability=image.probability,
+        )
+        for image in held_out(results)
+    ]
 
-    Threshold and minimum area of a fold are chosen on the images held out in the others. A single
-    fold has no others: they are then chosen on the very images that are scored, which flatters it,
-    and serves only to compare such folds with each other.
+
+def held_out(results: Sequence[FoldResult]) -> list[HeldOut]:
+    """The images of all folds."""
+    return [image for result in results for image in result.images]
+
+
+def operating_points(results: Sequence[FoldResult], params: Params) -> dict[int, OperatingPoint]:
+    """Threshold and minimum area for each fold, chosen on the images held out in the others.
+
+    A single fold has no others: they are then chosen on the very images that are scored, which
+    flatters it, and serves only to compare such folds with each other.
+
+    Raises
+    ------
+    InputError
+        No image is held out in these folds.
     """
-    images = [image for result in results for image in result.images]
+    images = held_out(results)
     if not images:
         raise InputError(Problem("cross-validation", "no image is held out in these folds"))
-    settings = params.evaluate
     tables = {
         image.image_id: qualities_of_map(
             image.probability,
             image.truth,
-            thresholds=settings.thresholds,
-            min_areas_px=settings.min_areas_px,
-            object_iou=settings.object_iou,
+            thresholds=params.evaluate.thresholds,
+            min_areas_px=params.evaluate.min_areas_px,
+            object_iou=params.evaluate.object_iou,
         )
         for image in images
     }
     fold_of = {image.image_id: image.fold for image in images}
-    points: dict[int, OperatingPoint]
     if len(set(fold_of.values())) > 1:
-        points = cross_fitted(tables, fold_of)
-    else:
-        points = {images[0].fold: best_point(tables.values())}
-    return [_counts(image, points[image.fold], settings.object_iou) for image in images]
-
-
-def _counts(image: HeldOut, point: OperatingPoint, object_iou: float) -> ImageCounts:
-    return count_image(
-        image.image_id,
-        image.group,
-        truth=image.truth,
-        predicted=to_labels(
-            image.probability, threshold=point.threshold, min_area_px=point.min_area_px
-        ),
-        object_iou=object_iou,
-        probability=image.probability,
-    )
+        return cross_fitted(tables, fold_of)
+    return {images[0].fold: best_point(tables.values())}

@@ -7,9 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sgseg.config import Bounds, Choice, Range
 from sgseg.tuning.record import Trial
-from sgseg.tuning.space import Space, as_suggested, shown
+from sgseg.tuning.space import Space, as_suggested, is_whole, shown
+
+MOST_TICKS = 6
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Axis:
     ----------
     choices
         In order; None for a number.
-    low, high, log
+    low, high, log, is_whole
         Of a number.
     is_conditional
         Whether only some trials have it.
@@ -31,6 +35,7 @@ class Axis:
     low: float = 0.0
     high: float = 1.0
     log: bool = False
+    is_whole: bool = False
     is_conditional: bool = False
 
     def position(self, value: Any) -> float:
@@ -48,15 +53,26 @@ class Axis:
             return self.position(value)
         return self.position(value) / (len(self.choices) - 1) if len(self.choices) > 1 else 0.5
 
+    def landmarks(self) -> list[float]:
+        """Numbers to label: all of a few whole ones, or both ends and the middle."""
+        low, high = self.low, self.high
+        if self.is_whole and high - low < MOST_TICKS:
+            return list(np.arange(low, high + 1))
+        middle = math.sqrt(low * high) if self.log else (low + high) / 2
+        return [low, middle, high] if high > low else [low]
+
+    def limits(self) -> tuple[float, float]:
+        """A little more than all numbers."""
+        if self.log:
+            return self.low / 1.1, self.high * 1.1
+        margin = 0.04 * (self.high - self.low) or 1.0
+        return self.low - margin, self.high + margin
+
     def ticks(self) -> list[tuple[float, str]]:
-        """Fractions with their labels: every choice, or a number's two ends and its middle."""
+        """Fractions with their labels."""
         if self.choices is not None:
             return [(self.fraction(choice), shown(choice)) for choice in self.choices]
-        if self.high <= self.low:
-            return [(0.5, shown(self.low))]
-        middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
-        values = (self.low, middle, self.high)
-        return [(self.fraction(value), f"{value:.2g}") for value in values]
+        return [(self.fraction(value), f"{value:.2g}") for value in self.landmarks()]
 
 
 def axes_of(space: Space, trials: Sequence[Trial]) -> list[Axis]:
@@ -87,6 +103,7 @@ def _number(name: str, bounds: Bounds, *, is_conditional: bool) -> Axis:
         low=float(bounds.low),
         high=float(bounds.high),
         log=bounds.log,
+        is_whole=is_whole(bounds),
         is_conditional=is_conditional,
     )
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from sgseg.evaluation.pictures import save_figure
 from sgseg.tuning.axes import Axis, axes_of, coordinates
@@ -91,7 +91,7 @@ def save_importances(path: Path, mattered: Importances) -> None:
         bars = axes.barh(names, [shares[name] for name in names], color=BLUE)
         axes.bar_label(bars, fmt="%.2f", padding=3)
         axes.set_xlim(0, 1.12 * max(shares.values()))
-        axes.set_xlabel(f"share in what tells the best trials from the others (of {n_trials})")
+        axes.set_xlabel(f"share of the differences between {n_trials} trials that it explains")
         axes.spines[["top", "right"]].set_visible(False)
     else:
         message = f"{n_trials} trials with a score; it takes two to compare"
@@ -143,13 +143,17 @@ def _slice(
         panel.set_xlim(-0.5, len(axis.choices) - 0.5)
         panel.set_xticks(range(len(axis.choices)), [str(choice) for choice in axis.choices])
         if len(axis.choices) > 3:
-            panel.tick_params("x", labelrotation=40)
+            for label in panel.get_xticklabels():
+                label.set(rotation=35, horizontalalignment="right", rotation_mode="anchor")
     else:
         panel.set_xscale("log" if axis.log else "linear")
-        if axis.high > axis.low:
-            margin = 1.1 if axis.log else 0.04 * (axis.high - axis.low)
-            low = axis.low / margin if axis.log else axis.low - margin
-            panel.set_xlim(low, axis.high * margin if axis.log else axis.high + margin)
+        panel.set_xlim(*axis.limits())
+        if axis.log:
+            labels = [f"{value:.2g}" for value in axis.landmarks()]
+            panel.set_xticks(axis.landmarks(), labels)
+            panel.xaxis.set_minor_locator(NullLocator())
+        else:
+            panel.xaxis.set_major_locator(MaxNLocator(5, integer=axis.is_whole))
     panel.set_title(axis.name, fontsize="small")
     panel.tick_params(labelsize="small")
     panel.grid(alpha=0.3)

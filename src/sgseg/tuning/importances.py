@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sgseg.tuning.ledger import Slot
 
 FEWEST = 2
 """Trials without which nothing can be said."""
-LEADERS = 5
-SHARES = (0.1, 0.5)
 
 
 @dataclass(frozen=True)
@@ -37,11 +33,10 @@ class Importances:
 
 
 def importances(slots: Sequence[Slot]) -> Importances:
-    """What tells the leading trials of a search from the others.
+    """How much of the differences between a search's trials each parameter explains.
 
-    PED-ANOVA (Watanabe, Bansal & Hutter 2023, arXiv:2304.10255), which also judges parameters that
-    only some trials have. The leading trials are the best tenth, but at least five, of few trials
-    the better half: of fewer leaders it sees mostly chance.
+    Functional ANOVA of a random forest (Hutter, Hoos & Leyton-Brown 2014, PMLR 32, 754-762) over
+    the parameters that all trials have: of those of one variant of a union too few trials tell.
 
     Where trials were given up, all are compared by their score after the first fold. Those that
     were carried to the end are a selection of the good ones, in which what makes a bad trial no
@@ -52,11 +47,7 @@ def importances(slots: Sequence[Slot]) -> Importances:
         return Importances({}, len(trials))
     study = optuna.create_study(direction="maximize")
     study.add_trials(trials)
-    share = float(np.clip(LEADERS / len(trials), *SHARES))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of few trials, which the report says in its own words
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=share)
-        found = get_param_importances(study, evaluator=evaluator)
+    found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
     return Importances({name: float(value) for name, value in found.items()}, len(trials))
 
 

@@ -80,12 +80,12 @@ def slots(trials: Sequence[FrozenTrial]) -> list[Slot]:
     Parameters
     ----------
     trials
-        All trials of the study, ordered by number.
+        All trials of the study.
     """
     tokens: set[str] = set()
     roots: dict[int, int] = {}
     attempts: dict[int, list[FrozenTrial]] = {}
-    for trial in trials:
+    for trial in sorted(trials, key=lambda trial: trial.number):
         token = trial.user_attrs.get(TOKEN)
         is_duplicate = token is not None and token in tokens
         if SURPLUS in trial.user_attrs or is_duplicate:

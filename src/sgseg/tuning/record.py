@@ -102,7 +102,8 @@ def outcome(job: Job, study: optuna.Study, root: int, result: Result) -> dict[st
     Its curves lie beside a journal; into a database, which other machines read, they are written.
     """
     attributes: dict[str, Any] = {ENDED: now_ms()}
-    attributes |= {name: getattr(result, name) for name in OUTCOME}
+    known = {name: getattr(result, name) for name in OUTCOME}
+    attributes |= {name: value for name, value in known.items() if value not in (None, "", {})}
     history = job.trial_folder(root) / HISTORY
     if not isinstance(study._storage, JournalStorage) and history.is_file():
         attributes["history"] = _rounded(history.read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from sgseg.errors import InputError, Problem
 log = logging.getLogger(__name__)
 
 JOURNAL = "journal.log"
+CREATION_PAUSES = (0.5, 2.0)
 # What SQLAlchemy is to use where the address names no driver; ours is an optional extra.
 DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 EXTRAS = {"psycopg": "sgseg[postgresql]"}
@@ -37,8 +39,21 @@ def open_storage(folder: Path, url: str | None) -> BaseStorage:
         path = str(folder / JOURNAL)
         return JournalStorage(JournalFileBackend(path, lock_obj=MendingLock(path)))
     with _failures_named(url):
-        # A connection that the server closed during a long trial is opened anew.
-        return RDBStorage(_with_driver(url), engine_kwargs={"pool_pre_ping": True})
+        return _open_database(_with_driver(url))
+
+
+def _open_database(url: str) -> RDBStorage:
+    # It comes with Optuna, and takes a moment to import.
+    from sqlalchemy.exc import IntegrityError, ProgrammingError  # noqa: PLC0415
+
+    for pause in CREATION_PAUSES:
+        try:
+            # A connection that the server closed during a long trial is opened anew.
+            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        except (IntegrityError, ProgrammingError):
+            # Of two workers that find an empty database one creates a table just before the other.
+            time.sleep(pause)
+    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
 
 
 class MendingLock(JournalFileSymlinkLock):
@@ -83,7 +98,6 @@ def _with_driver(url: str) -> str:
 
 @contextmanager
 def _failures_named(url: str) -> Iterator[None]:
-    # It comes with Optuna, and takes a moment to import.
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError  # noqa: PLC0415
 
     where, example = without_password(url), "postgresql://user@host/database"

@@ -93,7 +93,8 @@ def finish(
     except UpdateFinishedTrialError:
         return False
     except ValueError:  # as `tell` says it of a trial that has ended
-        if study.get_trials(deepcopy=False)[number].state.is_finished():
+        trials = study.get_trials(deepcopy=False)
+        if any(trial.number == number and trial.state.is_finished() for trial in trials):
             return False
         raise
     return True
