@@ -69,7 +69,7 @@ class Worker:
     """A process that measures on demand; it says about itself `info` when it is ready."""
 
     def __init__(self, command: Sequence[str], threads: int) -> None:
-        count = str(threads)
+        self.name, count = " ".join(command), str(threads)
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -95,7 +95,7 @@ class Worker:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"error: {' '.join(self.process.args)} ended with {self.process.wait()}")
+            sys.exit(f"error: {self.name} ended with {self.process.wait()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

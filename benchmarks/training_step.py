@@ -90,13 +90,15 @@ def _contestants(ours: Worker, theirs: Worker | None, steps: int) -> dict[str, C
         return Time(epoch.wall_ms / ours.info["steps"], epoch.cpu_ms / ours.info["steps"])
 
     titles = {"step": OURS, "step without scores": OURS_PLAIN, "epoch": LOOP}
-    contestants = {
+    contestants: dict[str, Callable[[], Time]] = {
         titles.get(name, name): partial(block, ours, name) for name in ours.info["contestants"]
     }
     if theirs is None:
         return contestants
     # Neighbours in the order of turns: the pairs whose ratio is asked for.
-    rivals = {name: partial(block, theirs, name) for name in theirs.info["contestants"]}
+    rivals: dict[str, Callable[[], Time]] = {
+        name: partial(block, theirs, name) for name in theirs.info["contestants"]
+    }
     head = {name: contestants.pop(name) for name in (OURS, OURS_PLAIN)}
     return head | rivals | contestants
 

@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
     "quiet": set(),
+    "processes": set(),
     "scores": set(),
     "config": {"errors"},
     "images": BASE,
@@ -30,9 +31,11 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": BASE | {"config", "images", "dataset", "inference"},
     "tracking": BASE | {"__init__", "config", "dataset", "inference", "training", "evaluation"},
     "tuning": BASE
-    | {"config", "images", "dataset", "nets", "training", "evaluation", "tracking", "quiet"},
+    | {"config", "images", "dataset", "nets", "training", "evaluation", "tracking", "quiet"}
+    | {"processes"},
     "experiments": BASE
-    | {"config", "images", "dataset", "inference", "training", "evaluation", "tracking", "tuning"},
+    | {"config", "images", "dataset", "inference", "training", "evaluation", "tracking"}
+    | {"processes"},
     "commands": BASE
     | {
         "__init__",

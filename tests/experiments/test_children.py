@@ -62,7 +62,7 @@ def test_cores_are_shared_out_unless_one_runs_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
-    monkeypatch.setattr("sgseg.tuning.job.n_cores", lambda: 6)
+    monkeypatch.setattr("sgseg.processes.n_cores", lambda: 6)
     code = "import os; print(os.environ.get('TF_NUM_INTRAOP_THREADS'))"
     for workers, share in ((1, "None"), (3, "2"), (8, "1")):
         list(run_children({"x": command(tmp_path, "x", code)}, workers=workers))

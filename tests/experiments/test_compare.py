@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from sgseg.evaluation.data import DataSet
-from sgseg.evaluation.summary import ImageCounts
+from sgseg.evaluation.summary import ImageCounts, paired_difference
 from sgseg.experiments.compare import (
+    SHOWN,
     as_cell,
     as_row,
     ceiling_scores,
     classical,
-    paired_difference,
     with_intervals,
 )
 from sgseg.scores import Confusion, ObjectCounts
 
-from .lab import GROUPS, fold_result, perfect, tiny_params, write_bench
+from .lab import GROUPS, tiny_params, write_bench
 
 
 def counts(image_id: str, group: str, found: int, of: int) -> ImageCounts:
@@ -30,7 +30,7 @@ def counts(image_id: str, group: str, found: int, of: int) -> ImageCounts:
 def test_a_gain_is_the_difference_of_the_scores() -> None:
     better = [counts("a", "x", 3, 4), counts("b", "y", 2, 2)]
     worse = [counts("b", "y", 1, 2), counts("a", "x", 1, 4)]
-    gain = paired_difference(better, worse, resamples=100, seed=1)
+    gain = paired_difference([better], [worse], names=SHOWN, resamples=100, seed=1)
     # F1 = 2 TP / (2 TP + FP + FN): 2 * 5 / (10 + 1) - 2 * 2 / (4 + 4)
     assert gain["object_f1"]["value"] == pytest.approx(10 / 11 - 4 / 8, abs=1e-6)
     # mean IoU: (3/4 + 2/2) / 2 - (1/4 + 1/2) / 2
@@ -43,7 +43,9 @@ def test_the_interval_of_a_gain_holds_no_more_than_what_differs() -> None:
     one_more = [counts(str(n), str(n), n + 1, 11) for n in range(10)]
     params = tiny_params(evaluate__bootstrap=500)
     single = with_intervals(one_more, params)["foreground_iou"]
-    gain = paired_difference(one_more, easy_to_hard, resamples=500, seed=1)["foreground_iou"]
+    gain = paired_difference([one_more], [easy_to_hard], names=SHOWN, resamples=500, seed=1)[
+        "foreground_iou"
+    ]
     # In every resample the mean IoU differs by 1/11.
     assert [gain["value"], gain["low"], gain["high"]] == pytest.approx([1 / 11] * 3, abs=1e-6)
     assert single["low"] is not None
@@ -55,19 +57,22 @@ def test_a_gain_is_drawn_over_groups() -> None:
     # Image 1 to 4 are of one group, in which all is gained: a resample has it all or not at all.
     better = [counts(str(n), "x" if n else "y", 1, 1) for n in range(5)]
     worse = [counts(str(n), "x" if n else "y", 1 - (n > 0), 1) for n in range(5)]
-    gain = paired_difference(better, worse, resamples=400, seed=1)["foreground_iou"]
+    gain = paired_difference([better], [worse], names=SHOWN, resamples=400, seed=1)[
+        "foreground_iou"
+    ]
     assert gain == {"value": 0.8, "low": 0.0, "high": 1.0}
 
 
 def test_a_single_group_has_no_interval() -> None:
     one = [counts("a", "x", 1, 2)]
-    gain = paired_difference(one, one, resamples=10, seed=1)
+    gain = paired_difference([one], [one], names=SHOWN, resamples=10, seed=1)
     assert gain["object_f1"] == {"value": 0.0, "low": None, "high": None}
 
 
 def test_only_the_same_images_can_be_compared() -> None:
+    one, other = ([[counts(name, "x", 1, 1)]] for name in "ab")
     with pytest.raises(ValueError, match="same images"):
-        paired_difference([counts("a", "x", 1, 1)], [counts("b", "x", 1, 1)], resamples=10, seed=1)
+        paired_difference(one, other, names=SHOWN, resamples=10, seed=1)
 
 
 def test_the_classical_method_is_scored_on_every_held_out_image(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sgseg.tuning.job import Job
-from tuning.fake import job_of
+
+from .fake import job_of
 
 
 def test_a_job_arrives_as_it_was_sent(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from sgseg.tuning import process
 from sgseg.tuning.job import Job
 from sgseg.tuning.process import Stopped, run_trial
 from sgseg.tuning.trial import LOG, Result
-from tuning.fake import changed, job_of, params_of, value_of
+
+from .fake import changed, job_of, params_of, value_of
 
 pytestmark = pytest.mark.usefixtures("fake_elsewhere")
 

@@ -14,7 +14,8 @@ from sgseg.tuning import record
 from sgseg.tuning.record import history_of, read_trials, tracked
 from sgseg.tuning.study import all_slots, open_study
 from sgseg.tuning.worker import Worker
-from tuning.fake import job_of, params_of, value_of
+
+from .fake import job_of, params_of, value_of
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 

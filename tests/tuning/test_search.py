@@ -19,12 +19,14 @@ from optuna.trial import TrialState
 
 from sgseg.config import Params
 from sgseg.errors import InputError
-from sgseg.tuning.job import Job, environment
+from sgseg.processes import environment
+from sgseg.tuning.job import Job
 from sgseg.tuning.record import read_trials
 from sgseg.tuning.search import run_study
 from sgseg.tuning.space import start_values
 from sgseg.tuning.study import all_slots, open_study
-from tuning.fake import job_of, params_of
+
+from .fake import job_of, params_of
 
 pytestmark = pytest.mark.usefixtures("fake_elsewhere")
 PATIENCE = 120.0
@@ -191,7 +193,7 @@ def test_a_study_in_a_database(tmp_path: Path, params: Params) -> None:
 
 
 def test_the_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sgseg.tuning.job.n_cores", lambda: 7)
+    monkeypatch.setattr("sgseg.processes.n_cores", lambda: 7)
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert environment(1) == dict(os.environ)

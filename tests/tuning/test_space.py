@@ -24,7 +24,8 @@ from sgseg.tuning.space import (
     start_values,
     suggest,
 )
-from tuning.fake import ROOT, SPACE, params_of
+
+from .fake import ROOT, SPACE, params_of
 
 OWN = load_params(ROOT / "params.yaml")
 VARIANTS = Variants(

@@ -16,7 +16,8 @@ from sgseg.tracking import read_tuning
 from sgseg.tuning import stage
 from sgseg.tuning.stage import Wish, sources_of, tune
 from sgseg.tuning.study import all_slots, open_study
-from tuning.fake import ROOT, params_of
+
+from .fake import ROOT, params_of
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 BUDGETS = {
@@ -42,7 +43,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_params(folder: Path, **tune_settings: Any) -> None:
-    params_of(folder, budget="small", budgets=BUDGETS, **tune_settings)
+    params_of(folder, **({"budget": "small", "budgets": BUDGETS} | tune_settings))
 
 
 def test_a_small_search(project: Path) -> None:

@@ -13,8 +13,9 @@ import pytest
 from sgseg.config import Params
 from sgseg.tuning.job import Job
 from sgseg.tuning.trial import HISTORY, RESULT, FoldScore, Result, run
-from tuning import fake
-from tuning.fake import changed, job_of, params_of, value_of
+
+from . import fake
+from .fake import changed, job_of, params_of, value_of
 
 
 @pytest.fixture(scope="module")

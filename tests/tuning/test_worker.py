@@ -18,8 +18,9 @@ from sgseg.tuning.space import start_values
 from sgseg.tuning.study import all_slots, finish, open_study, repeat_lost
 from sgseg.tuning.trial import Result
 from sgseg.tuning.worker import Worker
-from tuning.conftest import run_here
-from tuning.fake import job_of, params_of
+
+from .conftest import run_here
+from .fake import job_of, params_of
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 PRUNER = {"name": "median", "startup_trials": 2}

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from sgseg.evaluation.results import Evaluation, NetworkScores, Scored
-from sgseg.evaluation.summary import ImageCounts, point_scores, score
+from sgseg.evaluation.summary import ImageCounts, paired_difference, point_scores
 
 AVERAGED = {"object_f1": "object F1", "foreground_iou": "foreground IoU"}
 """The scores compared, and how a reader knows them."""
@@ -39,7 +37,13 @@ def averaging_scores(evaluation: Evaluation, *, resamples: int, seed: int) -> di
         tree |= _named(f"one_{n}_test", _values(list(networks.test_members.values())))
         tree |= _named(f"all_{n}_test", _values([networks.test]))
     for name, (better, base) in _comparisons(evaluation).items():
-        gains = paired_gain(better, base, resamples=resamples, seed=seed)
+        gains = paired_difference(
+            [scored.counts for scored in better],
+            [scored.counts for scored in base],
+            names=AVERAGED,
+            resamples=resamples,
+            seed=seed,
+        )
         tree |= _named(f"gain_{name}", gains)
     return tree
 
@@ -73,37 +77,6 @@ def _values(methods: Sequence[Scored]) -> dict[str, dict[str, float]]:
         result[name] = {"value": round(statistics.fmean(defined), 6)}
         if len(defined) > 1:
             result[name]["std"] = round(statistics.stdev(defined), 6)
-    return result
-
-
-def paired_gain(
-    better: Sequence[Scored], base: Sequence[Scored], *, resamples: int, seed: int
-) -> dict[str, dict[str, float | None]]:
-    """Mean score of some methods minus that of others on the same images, for each of `AVERAGED`.
-
-    The interval is the middle 95 % of data sets whose groups are drawn with replacement, the same
-    groups for both; None where there is but one group.
-    """
-    counts = base[0].counts
-    if not counts:
-        return {}
-    names, member = np.unique([c.group for c in counts], return_inverse=True)
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    # The first data set is the one we have.
-    weights = np.concatenate([np.ones((1, len(counts))), draws[:, member]]).astype(np.float64)
-
-    def mean(methods: Sequence[Scored], name: str) -> Any:
-        return np.mean([score(_without_histograms(s), weights)[name] for s in methods], axis=0)
-
-    result = {}
-    for name in AVERAGED:
-        gains = mean(better, name) - mean(base, name)
-        entry: dict[str, float | None] = {"value": round(float(gains[0]), 6)}
-        if len(names) > 1:
-            low, high = np.percentile(gains[1:], [2.5, 97.5])
-            entry |= {"low": round(float(low), 6), "high": round(float(high), 6)}
-        result[name] = entry
     return result
 
 

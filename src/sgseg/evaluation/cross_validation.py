@@ -38,7 +38,6 @@ from sgseg.evaluation.results import Evaluation, NetworkScores, Scored
 from sgseg.evaluation.summary import ImageCounts, count_image
 from sgseg.inference.bundle import BundleSpec
 from sgseg.inference.network import ORIENTATIONS
-from sgseg.inference.segment import to_labels
 from sgseg.inference.segmenter import Segmenter
 from sgseg.inference.uncertainty import RunningMoments
 
@@ -78,9 +77,9 @@ def evaluate(
     maps, point = all_maps[used], networks[used].point
     first_alone = folds[0] if params.predict.members == "one" else None
 
-    baseline_tables = _baseline_tables(params, data)
-    baseline_point = best_point(baseline_tables.values())
-    baseline_points = cross_fitted(baseline_tables, data.fold_of)
+    tables = baseline_tables(params, data)
+    baseline_point = best_point(tables.values())
+    baseline_points = cross_fitted(tables, data.fold_of)
 
     def classical(image_id: str, at: BaselinePoint) -> ImageCounts:
         return _count(data, image_id, segment_classically(data.pixels(image_id), at), params)
@@ -185,7 +184,7 @@ def _network_tables(
     }
 
 
-def _baseline_tables(params: Params, data: DataSet) -> dict[str, dict[BaselinePoint, Quality]]:
+def baseline_tables(params: Params, data: DataSet) -> dict[str, dict[BaselinePoint, Quality]]:
     """Of each development image the quality at every setting of the baseline."""
     grid = params.evaluate.baseline
     return {

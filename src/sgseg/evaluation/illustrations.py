@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sgseg.config import Params
-from sgseg.evaluation.cross_validation import granules
 from sgseg.evaluation.data import DataSet
 from sgseg.evaluation.disagreement import ImageDisagreement
+from sgseg.evaluation.operating import granules
 from sgseg.evaluation.pictures import (
     FALSE_POSITIVE,
     TRUE_POSITIVE,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,6 +188,58 @@ def summarise(
             "high": _number(high),
         }
     return summary
+
+
+def paired_difference(
+    methods: Sequence[Sequence[ImageCounts]],
+    others: Sequence[Sequence[ImageCounts]],
+    *,
+    names: Iterable[str],
+    resamples: int,
+    seed: int,
+) -> dict[str, dict[str, float | None]]:
+    """What some methods gain over others on the same images, with a 95 % interval over groups.
+
+    In each resample all are scored on the same groups: that some groups are harder than others,
+    which makes most of the interval of a single score, cancels out (Efron & Tibshirani 1993,
+    doi:10.1007/978-1-4899-4541-9, chapter 13).
+
+    Parameters
+    ----------
+    methods, others
+        Counts of every image by each method; the difference is that of the mean scores.
+    names
+        Of the scores, see `score`; none that needs histograms.
+
+    Raises
+    ------
+    ValueError
+        They are not scores of the same images.
+    """
+    images = {c.image_id: c.group for c in others[0]}
+    if any({c.image_id for c in counts} != images.keys() for counts in (*methods, *others)):
+        raise ValueError("methods can be compared on the same images only")
+    if not images:
+        return {}
+    groups, member = np.unique(list(images.values()), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=resamples)
+    # The first row counts each image once.
+    weights = np.vstack([np.ones(len(images)), draws[:, member]])
+
+    def scores_of(counts: Sequence[ImageCounts]) -> dict[str, Floats]:
+        # Without the histograms: areas under curves are most of the work, and not asked for.
+        by_image = {c.image_id: replace(c, histogram=None) for c in counts}
+        return score([by_image[image] for image in images], weights)
+
+    sides = [[scores_of(counts) for counts in side] for side in (methods, others)]
+    result = {}
+    for name in names:
+        mine, theirs = (np.mean([scores[name] for scores in side], axis=0) for side in sides)
+        value, *resampled = mine - theirs
+        low, high = np.percentile(resampled, [2.5, 97.5]) if len(groups) > 1 else (np.nan, np.nan)
+        result[name] = {"value": _number(value), "low": _number(low), "high": _number(high)}
+    return result
 
 
 def point_scores(counts: Sequence[ImageCounts]) -> dict[str, float | None]:

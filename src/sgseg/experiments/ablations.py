@@ -14,9 +14,9 @@ from tqdm import tqdm
 from sgseg.config import Params, with_values
 from sgseg.config.experiments import OWN_RECIPE
 from sgseg.errors import InputError, Problem
-from sgseg.evaluation.summary import ImageCounts, point_scores
+from sgseg.evaluation.summary import ImageCounts, paired_difference, point_scores
 from sgseg.experiments.bench import Bench, Fold
-from sgseg.experiments.compare import Interval, paired_difference, with_intervals
+from sgseg.experiments.compare import SHOWN, Interval, with_intervals
 from sgseg.training.out_of_fold import FoldResult, score
 
 log = logging.getLogger(__name__)
@@ -196,7 +196,11 @@ def _with_gain(outcome: Outcome, others: Mapping[str, Outcome], params: Params) 
         return outcome
     settings = params.evaluate
     gain = paired_difference(
-        outcome.counts, origin.counts, resamples=settings.bootstrap, seed=settings.seed
+        [outcome.counts],
+        [origin.counts],
+        names=SHOWN,
+        resamples=settings.bootstrap,
+        seed=settings.seed,
     )
     return replace(outcome, gain=gain)
 

@@ -9,8 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sgseg.tuning.job import environment
-from sgseg.tuning.lifeline import Lifeline
+from sgseg.processes import Lifeline, environment
 
 POLL_SECONDS = 0.2
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from sgseg.config import Params
-from sgseg.evaluation.baseline import baseline_qualities, segment_classically
+from sgseg.evaluation.baseline import segment_classically
+from sgseg.evaluation.cross_validation import baseline_tables
 from sgseg.evaluation.data import DataSet
 from sgseg.evaluation.operating import cross_fitted
-from sgseg.evaluation.summary import ImageCounts, count_image, score, summarise
+from sgseg.evaluation.summary import ImageCounts, count_image, summarise
 from sgseg.evaluation.table import CEILING
 
 # What an experiment shows, and how a reader knows it.
@@ -32,53 +31,9 @@ def with_intervals(counts: Sequence[ImageCounts], params: Params) -> dict[str, I
     return {name: found[name] for name in SHOWN}
 
 
-def paired_difference(
-    counts: Sequence[ImageCounts], reference: Sequence[ImageCounts], *, resamples: int, seed: int
-) -> dict[str, Interval]:
-    """What a method gains over another on the same images, with a 95 % interval over groups.
-
-    In each resample both are scored on the same groups: that some groups are harder than others,
-    which makes most of the interval of a single score, cancels out (Efron & Tibshirani 1993,
-    doi:10.1007/978-1-4899-4541-9, chapter 13).
-
-    Raises
-    ------
-    ValueError
-        They are not scores of the same images.
-    """
-    mine, theirs = ({c.image_id: c for c in side} for side in (_plain(counts), _plain(reference)))
-    if mine.keys() != theirs.keys():
-        raise ValueError("two methods can be compared on the same images only")
-    names = sorted(mine)
-    groups, member = np.unique([mine[name].group for name in names], return_inverse=True)
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), size=resamples)
-    # The first row counts each image once.
-    weights = np.vstack([np.ones(len(names)), draws[:, member]])
-    a, b = (score([side[name] for name in names], weights) for side in (mine, theirs))
-    result = {}
-    for name in SHOWN:
-        value, *resampled = a[name] - b[name]
-        low, high = np.percentile(resampled, [2.5, 97.5]) if len(groups) > 1 else (None, None)
-        result[name] = {"value": _rounded(value), "low": _rounded(low), "high": _rounded(high)}
-    return result
-
-
 def classical(params: Params, data: DataSet) -> list[ImageCounts]:
     """Each development image by a difference of Gaussians that was tuned on the other folds."""
-    grid, object_iou = params.evaluate.baseline, params.evaluate.object_iou
-    tables = {
-        image_id: baseline_qualities(
-            data.pixels(image_id),
-            data.truth(image_id),
-            sigmas_small=grid.sigmas_small,
-            sigmas_large=grid.sigmas_large,
-            deviations=grid.deviations,
-            min_areas_px=params.evaluate.min_areas_px,
-            object_iou=object_iou,
-        )
-        for image_id in data.fold_of
-    }
+    tables = baseline_tables(params, data)
     points = cross_fitted(tables, data.fold_of)
     return [
         count_image(
@@ -86,7 +41,7 @@ def classical(params: Params, data: DataSet) -> list[ImageCounts]:
             data.group[image_id],
             truth=data.truth(image_id),
             predicted=segment_classically(data.pixels(image_id), points[fold]),
-            object_iou=object_iou,
+            object_iou=params.evaluate.object_iou,
         )
         for image_id, fold in data.fold_of.items()
     ]
@@ -125,7 +80,3 @@ def as_cell(entry: Interval | None, *, signed: bool = False, interval: bool = Tr
 def _plain(counts: Sequence[ImageCounts]) -> list[ImageCounts]:
     """Without the histograms: the areas under curves, which take long, are not shown."""
     return [replace(c, histogram=None) for c in counts]
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(float(value), 6)

@@ -45,6 +45,9 @@ SECTIONS = {
     "baseline_test": "baseline_test",
     "label_ceiling": "label_ceiling",
     "operating_point": "operating_point",
+    "tuned_on_itself": "tuned_on_itself",
+    "averaging": "averaging",
+    "uncertainty": "uncertainty",
 }
 """Sections of metrics.json that hold one score by name, and how their metrics begin."""
 

@@ -94,7 +94,7 @@ def save_importances(path: Path, mattered: Importances) -> None:
         axes.set_xlabel(f"share of the differences between {n_trials} trials that it explains")
         axes.spines[["top", "right"]].set_visible(False)
     else:
-        message = f"{n_trials} trials with a score; it takes two to compare"
+        message = f"{n_trials} trials with a score; it takes two that differ to compare"
         axes.text(0.5, 0.5, message, ha="center", va="center")
         axes.set_axis_off()
     save_figure(path, figure)

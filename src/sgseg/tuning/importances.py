@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sgseg.tuning.ledger import Slot
 
 FEWEST = 2
-"""Trials without which nothing can be said."""
+"""Scores that differ, without which there is nothing to explain."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Importances:
     Parameters
     ----------
     shares
-        Of each parameter, by Optuna's name, in [0, 1]; the largest first. Empty for fewer than two
-        trials.
+        Of each parameter, by Optuna's name, in [0, 1]; the largest first. Empty where no two
+        trials differ.
     n_trials
         How many were compared.
     """
@@ -43,7 +43,7 @@ def importances(slots: Sequence[Slot]) -> Importances:
     longer shows.
     """
     trials = _comparable([slot.trial for slot in slots])
-    if len(trials) < FEWEST:
+    if len({trial.value for trial in trials}) < FEWEST:
         return Importances({}, len(trials))
     study = optuna.create_study(direction="maximize")
     study.add_trials(trials)

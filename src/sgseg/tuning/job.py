@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,28 +93,3 @@ class Job:
 def dump(params: Params) -> dict[str, Any]:
     """Parameters in values that JSON and YAML can hold."""
     return params.model_dump(mode="json", by_alias=True)
-
-
-def environment(workers: int) -> Mapping[str, str]:
-    """Environment of a trial of which `workers` run on this machine; what is set already stays.
-
-    The cores are shared out, and no trial takes all memory of a GPU.
-    """
-    if workers == 1:
-        return dict(os.environ)
-    share = str(max(1, n_cores() // workers))
-    return {
-        "TF_NUM_INTRAOP_THREADS": share,
-        "TF_NUM_INTEROP_THREADS": share,
-        "OMP_NUM_THREADS": share,
-        "OPENBLAS_NUM_THREADS": share,
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        **os.environ,
-    }
-
-
-def n_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

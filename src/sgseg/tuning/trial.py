@@ -25,8 +25,8 @@ from filelock import FileLock
 
 from sgseg.errors import InputError
 from sgseg.images.write import replacing
+from sgseg.processes import Lifeline
 from sgseg.tuning.job import Job
-from sgseg.tuning.lifeline import Lifeline
 
 RESULT, HISTORY, LOG = "result.json", "history.csv", "log.txt"
 GO_ON, STOP = "go on", "stop"

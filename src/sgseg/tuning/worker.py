@@ -22,10 +22,10 @@ from optuna.trial import TrialState
 
 from sgseg.config import with_values
 from sgseg.errors import InputError, Problem, exit_with_message
+from sgseg.processes import Lifeline, environment
 from sgseg.tracking.process import running_process
 from sgseg.tuning import ledger
-from sgseg.tuning.job import Job, environment
-from sgseg.tuning.lifeline import Lifeline
+from sgseg.tuning.job import Job
 from sgseg.tuning.liveness import HEARTBEAT, HEARTBEAT_SECONDS, PROCESS, Watch
 from sgseg.tuning.process import Stopped, run_trial
 from sgseg.tuning.record import STARTED, now_ms, outcome, tracked
@@ -139,7 +139,8 @@ class Worker:
                 environment=self._environment,
             )
         if result.state == "REFUSED":
-            raise InputError(Problem(f"trial {trial.number}", result.error))
+            remedy = "Mend it and give the same command again; what was finished is kept."
+            raise InputError(Problem(f"trial {trial.number}", result.error, remedy=remedy))
         self._tell(trial.number, slot, result)
         # Gone on with no more; all of a search's would be gigabytes.
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)

@@ -7,7 +7,7 @@ import sys
 
 CODE = """
 import threading
-from sgseg.tuning.lifeline import Lifeline
+from sgseg.processes import Lifeline
 ended = threading.Event()
 parent = Lifeline(on_end=ended.set)
 print(parent.next_line(), parent.next_line(), flush=True)
