@@ -157,7 +157,7 @@ def _problem(path: Path, item: Any, content: Mapping[str, Any]) -> Problem:
     return Problem(f"{path}: {key}", f"got {item['input']!r}; {message}", remedy=remedy)
 
 
-def _keys(where: Sequence[str | int], content: Any, *, missing: bool) -> Iterator[str]:
+def _keys(where: Sequence[Any], content: Any, *, missing: bool) -> Iterator[str]:
     """The keys of a place in the file, without pydantic's names of the alternatives it tried."""
     for number, part in enumerate(where, start=1):
         if (isinstance(content, Mapping) and part in content) or (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,9 @@ class OnnxNetwork:
         return np.asarray(output[0, ..., 0], dtype=np.float32)
 
 
-def run_in_orientations(network: OnnxNetwork, image: FloatImage, orientations: int) -> FloatImage:
+def run_in_orientations(
+    network: Callable[[FloatImage], FloatImage], image: FloatImage, orientations: int
+) -> FloatImage:
     """Probability (h, w) of an image, as it is (1) or averaged over its 8 mirrorings and turns.
 
     A granule is one whichever way the camera was turned: what the network makes of the orientation
