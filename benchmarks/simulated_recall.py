@@ -6,6 +6,8 @@ of the truth: how many standard deviations of the photon and read noise its brig
 What a granule can be taken for - nucleoli, filaments, specks - is no part of that noise.
 """
 
+# ruff: noqa: T201 - what it finds is printed
+
 from __future__ import annotations
 
 from pathlib import Path

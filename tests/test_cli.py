@@ -24,7 +24,7 @@ def test_every_module_of_commands_is_a_command() -> None:
     assert sorted(cli.COMMANDS) == sorted(modules)
 
 
-@pytest.mark.parametrize("name", ["import", "predict", "summary", "track"])
+@pytest.mark.parametrize("name", ["import", "predict", "summary", "track", "tune"])
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.parser().parse_args([name, "--help"])

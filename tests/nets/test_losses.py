@@ -131,7 +131,11 @@ def test_every_loss_has_an_oracle() -> None:
     assert {name for name, _, _ in CASES} == LOSSES.keys()
 
 
-@pytest.mark.parametrize(("name", "parameters", "oracle"), CASES, ids=lambda case: str(case)[:40])
+@pytest.mark.parametrize(
+    ("name", "parameters", "oracle"),
+    CASES,
+    ids=lambda case: "oracle" if callable(case) else str(case),
+)
 @settings(max_examples=6)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["0/1", "empty", "full", "soft"]))
 def test_values_and_gradients_agree_with_the_oracle(

@@ -30,6 +30,7 @@ from .fake import job_of
 from .test_decision import trial
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
+NO_FIGURES = "sgseg.tuning.results._write_figures"
 FIGURES = ["optimisation_history", "importances", "slice", "parallel_coordinates"]
 
 
@@ -88,7 +89,10 @@ def test_everything_a_search_leaves(tmp_path: Path) -> None:
         assert np.asarray(Image.open(out / f"{name}.png").convert("L")).std() > 5
 
 
-def test_the_recipe_is_what_params_yaml_lacks(tmp_path: Path) -> None:
+def test_the_recipe_is_what_params_yaml_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NO_FIGURES, lambda *arguments: None)
     _, out = results(tmp_path, trials=6, min_gain=0.0)
     best = max(
         (json.loads(path.read_text()) for path in (out / "trials").glob("*.json")),
@@ -101,7 +105,8 @@ def test_the_recipe_is_what_params_yaml_lacks(tmp_path: Path) -> None:
     assert best["number"] > 0
 
 
-def test_a_start_that_stays_is_the_recipe(tmp_path: Path) -> None:
+def test_a_start_that_stays_is_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NO_FIGURES, lambda *arguments: None)
     _, out = results(tmp_path, trials=4, min_gain=5.0)
     recipe = yaml.safe_load((out / "recipe.yaml").read_text())
     assert recipe["train"]["learning_rate"] == 0.003

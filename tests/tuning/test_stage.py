@@ -38,6 +38,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data" / "split" / "roles.csv").write_text("image_id,group\n")
     (tmp_path / "src").symlink_to(ROOT / "src")
     monkeypatch.setattr(stage, "log_tuning", lambda folder: None)
+    monkeypatch.setattr("sgseg.tuning.results._write_figures", lambda *arguments: None)
     monkeypatch.setattr("sgseg.tuning.record.log_trial", lambda *arguments: None)
     return tmp_path
 

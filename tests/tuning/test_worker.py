@@ -28,7 +28,7 @@ PRUNER = {"name": "median", "startup_trials": 2}
 
 @pytest.fixture(scope="module")
 def params(tmp_path_factory: pytest.TempPathFactory) -> Params:
-    return params_of(tmp_path_factory.mktemp("params"))
+    return params_of(tmp_path_factory.mktemp("params"), startup_trials=3)
 
 
 def work(job: Job, **options: Any) -> list[Any]:
@@ -159,6 +159,26 @@ def test_a_worker_that_is_stopped_gives_its_trial_back(
         assert work(job, stop=stop) == []
     trials = work(job)
     assert [(trial.root, trial.number) for trial in trials] == [(0, 1), (2, 2), (3, 3)]
+
+
+def test_an_interruption_changes_no_other_trial(
+    tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = drawn(work(job_of(tmp_path / "whole", trials=8, params=params)))
+    stop = threading.Event()
+
+    def stopped(recipe: Job, folder: Path, **options: Any) -> Result:
+        if folder.name == "3":
+            stop.set()
+        return run_here(recipe, folder, **options)
+
+    job = job_of(tmp_path, trials=8, params=params)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "run_trial", stopped)
+        assert len(work(job, stop=stop)) == 3
+    trials = work(job)
+    assert drawn(trials) == whole
+    assert [trial.number for trial in trials] == [0, 1, 2, 4, 5, 6, 7, 8]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])

@@ -31,8 +31,9 @@ GOLDEN = 0.6180339887
 
 
 def of_state(trials: Sequence[Trial], state: str) -> list[Trial]:
-    """The trials that ended so and have a value."""
-    return [trial for trial in trials if trial.state == state and trial.value is not None]
+    """The trials that ended so and have a value, by number."""
+    found = [trial for trial in trials if trial.state == state and trial.value is not None]
+    return sorted(found, key=lambda trial: trial.number)
 
 
 def save_history(path: Path, trials: Sequence[Trial], *, chosen: Trial | None) -> None:
@@ -43,18 +44,18 @@ def save_history(path: Path, trials: Sequence[Trial], *, chosen: Trial | None) -
     failed = [trial for trial in trials if trial.state == "FAIL"]
     if complete:
         best = np.maximum.accumulate([trial.score for trial in complete])
-        roots = [trial.root for trial in complete]
-        axes.step(roots, best, where="post", color=BLUE, linewidth=1.2, label="best so far")
+        numbers = [trial.number for trial in complete]
+        axes.step(numbers, best, where="post", color=BLUE, linewidth=1.2, label="best so far")
     _points(axes, complete, marker="o", color=BLUE, label="complete")
     _points(axes, pruned, marker="v", color=GREY, label="given up (score until then)")
     for index, trial in enumerate(failed):
         label = "failed" if index == 0 else None
-        axes.axvline(trial.root, 0, 0.05, color=RED, linewidth=2, label=label)
+        axes.axvline(trial.number, 0, 0.05, color=RED, linewidth=2, label=label)
     start = [trial for trial in complete if trial.is_start]
     if start:
         axes.axhline(start[0].score, color=GREY, linestyle=":", label="recipe at start")
     if chosen is not None:
-        _ring(axes, [(float(chosen.root), chosen.score)], label="chosen")
+        _ring(axes, [(float(chosen.number), chosen.score)], label="chosen")
     axes.set(xlabel="trial", ylabel=SCORE)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
@@ -64,8 +65,8 @@ def save_history(path: Path, trials: Sequence[Trial], *, chosen: Trial | None) -
 
 def _points(axes: Axes, trials: Sequence[Trial], **style: Any) -> None:
     if trials:
-        roots = [trial.root for trial in trials]
-        axes.scatter(roots, [trial.score for trial in trials], s=28, zorder=3, **style)
+        numbers = [trial.number for trial in trials]
+        axes.scatter(numbers, [trial.score for trial in trials], s=28, zorder=3, **style)
 
 
 def _ring(axes: Axes, places: Sequence[tuple[float, float]], *, label: str | None = None) -> None:
@@ -108,7 +109,7 @@ def save_slice(path: Path, trials: Sequence[Trial], space: Space, *, chosen: Tri
     n_rows = max(1, -(-len(axes_shown) // n_columns))
     figure = Figure(figsize=(3.2 * n_columns + 1, 2.9 * n_rows), layout="constrained")
     panels = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True)
-    last = max([trial.root for trial in shown], default=1) or 1
+    last = max([trial.number for trial in shown], default=1) or 1
     norm = Normalize(0, last)
     for index, panel in enumerate(panels.flat):
         if index >= len(axes_shown):
@@ -134,10 +135,10 @@ def _slice(
     chosen: Trial | None,
 ) -> None:
     for trial, value in places:
-        place = value if axis.choices is None else axis.position(value) + _spread(trial.root)
+        place = value if axis.choices is None else axis.position(value) + _spread(trial.number)
         marker = "o" if trial.state == "COMPLETE" else "x"
-        panel.scatter(place, trial.score, marker=marker, s=26, color=SHADES(norm(trial.root)))
-        if chosen is not None and trial.root == chosen.root:
+        panel.scatter(place, trial.score, marker=marker, s=26, color=SHADES(norm(trial.number)))
+        if chosen is not None and trial.number == chosen.number:
             _ring(panel, [(place, trial.score)])
     if axis.choices is not None:
         panel.set_xlim(-0.5, len(axis.choices) - 0.5)
@@ -178,8 +179,8 @@ def save_parallel(
     norm = Normalize(min(values, default=0.0), max(values, default=1.0))
     for trial in shown:
         at = coordinates(trial, space)
-        heights = [axis.fraction(at[axis.name]) + _shift(axis, trial.root) for axis in lines]
-        is_chosen = chosen is not None and trial.root == chosen.root
+        heights = [axis.fraction(at[axis.name]) + _shift(axis, trial.number) for axis in lines]
+        is_chosen = chosen is not None and trial.number == chosen.number
         axes.plot(
             range(len(lines)),
             heights,

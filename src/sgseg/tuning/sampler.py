@@ -12,13 +12,17 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from sgseg.tuning import ledger
+
 
 class NumberedTPE(BaseSampler):
-    """Tree-structured Parzen estimator whose random numbers follow from seed and trial number.
+    """Tree-structured Parzen estimator whose random numbers follow from the seed and the slot.
 
     A sampler that is seeded once starts its random numbers anew with every process: a search that
-    is continued, or a second worker, would draw the same trials again. Bergstra et al. 2011, NIPS
-    24; multivariate: Falkner et al. 2018, arXiv:1807.01774.
+    is continued, or a second worker, would draw the same trials again. Slots (see `ledger`) rather
+    than trials are counted, so that a trial that was lost changes none of those that follow.
+
+    Bergstra et al. 2011, NIPS 24; multivariate: Falkner et al. 2018, arXiv:1807.01774.
 
     Parameters
     ----------
@@ -33,17 +37,18 @@ class NumberedTPE(BaseSampler):
         self._startup_trials = startup_trials
         self._tpe = self._sampler_of(0)
 
-    def _sampler_of(self, number: int) -> TPESampler:
+    def _sampler_of(self, place: int) -> TPESampler:
         return TPESampler(
             multivariate=True,  # parameters are modelled together
             constant_liar=True,  # trials that run elsewhere count as bad: no two draw alike
             n_startup_trials=self._startup_trials,
-            seed=int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0]),
+            seed=int(np.random.SeedSequence([self._seed, place]).generate_state(1)[0]),
         )
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Called by Optuna as a trial begins."""
-        self._tpe = self._sampler_of(trial.number)
+        slots = ledger.slots(study.get_trials(deepcopy=False))
+        self._tpe = self._sampler_of(sum(slot.root < trial.number for slot in slots))
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
