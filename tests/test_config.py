@@ -18,6 +18,8 @@ PARAMS = Path(__file__).parents[1] / "params.yaml"
 CONTENT: dict[str, Any] = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
 # What may be searched has rules of its own, below.
 SPACE: dict[str, Any] = CONTENT["tune"]["space"]
+# Keys of these are dotted paths themselves; tests/experiments has their rules.
+APART = (SPACE, CONTENT["learning_curve"]["pretrained"], CONTENT["ablations"]["rows"])
 REMOVED = object()
 Load = Callable[..., Params]
 
@@ -26,7 +28,7 @@ def leaves(tree: dict[str, Any], path: str = "") -> dict[str, Any]:
     """Every value by its dotted path."""
     found = {}
     for key, value in tree.items():
-        if value is SPACE:
+        if any(value is part for part in APART):
             continue
         if isinstance(value, dict):
             found |= leaves(value, f"{path}{key}.")

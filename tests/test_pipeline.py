@@ -100,8 +100,9 @@ def test_predict_gives_the_mask_that_was_scored(project: Path) -> None:
 def test_runs_lost_from_the_store_are_put_back(project: Path) -> None:
     before = runs(project)
     parents = [run for run in before if "mlflow.parentRunId" not in run["tags"]]
-    assert len(parents) == 1
-    assert len(before) == 1 + len(TINY["split"]["folds"])
+    assert len(parents) == 2  # the search and the cross-validation
+    trials = TINY["tune"]["budgets"]["small"]["trials"]
+    assert len(before) == 2 + trials + len(TINY["split"]["folds"])
     (project / "mlflow.db").rename(project / "lost.db")
     call("sgseg", "track", cwd=project)
     after = runs(project)

@@ -35,8 +35,8 @@ class PixelScores(keras.metrics.Metric):  # type: ignore[misc]
             # A network that is supervised at several depths has an output for each.
             y_pred = ops.mean(y_pred, axis=-1)
         probability = ops.cast(ops.reshape(y_pred, (-1,)), "float32")
-        # Of soft labels what most labellers say.
-        truth = ops.cast(ops.cast(ops.reshape(y_true, (-1,)), "float32") > 0.5, "int32")
+        # Of soft labels what any labeller says.
+        truth = ops.cast(ops.cast(ops.reshape(y_true, (-1,)), "bool"), "int32")
         place = truth * BINS + _bins(probability)
         # Not `bincount`: TensorFlow has no deterministic one for GPUs, and then refuses.
         new = ops.segment_sum(ops.ones_like(place, dtype="int64"), place, num_segments=2 * BINS)
