@@ -18,7 +18,7 @@ from sgseg.inference.network import ORIENTATIONS
 from sgseg.inference.segmenter import Segmenter
 
 PASSES = 5
-MAX_PX = 2**18
+MAX_PX = 2**16
 """Of the images that are timed; a large one is cut."""
 
 
