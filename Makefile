@@ -52,4 +52,4 @@ lock: env ## solve requirements.lock anew from pyproject.toml
 		--generate-hashes --no-header --no-annotate --upgrade --output-file requirements.lock
 
 clean: ## remove what the pipeline made; data/raw, runs and the environment stay
-	rm -rf data/dataset data/validated data/split models reports checkpoints experiments/work
+	rm -rf data/dataset data/validated data/split models reports checkpoints experiments/folds

@@ -10,7 +10,7 @@ from sgseg.quiet import without_startup_messages
 
 DATASET, SPLIT = Path("data/dataset"), Path("data/split")
 TUNED = Path("reports/tuning/recipe.yaml")
-OUT, WORK = Path("reports/ablations"), Path("experiments/work")
+OUT, WORK = Path("reports/ablations"), Path("experiments/folds")
 
 
 def main() -> None:
