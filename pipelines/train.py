@@ -9,26 +9,11 @@ from sgseg.config import load_params, sources_of_space
 from sgseg.errors import InputError, Problem, exit_with_message
 from sgseg.quiet import without_startup_messages
 from sgseg.tracking import DatasetInput, FoldIdentity, cross_validation, dvc_md5, live_fold
+from sgseg.training.code import WEIGHT_CODE
 
 DATASET = Path("data/dataset")
 SPLIT = Path("data/split")
 TUNED = Path("reports/tuning/recipe.yaml")
-CODE = [  # what shapes the weights: a fold in progress starts anew when any of it changes
-    "src/sgseg/dataset/manifest.py",
-    "src/sgseg/dataset/structure.py",
-    "src/sgseg/inference/network.py",
-    "src/sgseg/inference/preprocess.py",
-    "src/sgseg/inference/segment.py",
-    "src/sgseg/nets",
-    "src/sgseg/scores.py",
-    "src/sgseg/training/augment.py",
-    "src/sgseg/training/batches.py",
-    "src/sgseg/training/checkpoint.py",
-    "src/sgseg/training/cross_validation.py",
-    "src/sgseg/training/fold.py",
-    "src/sgseg/training/reproducible.py",
-    "src/sgseg/training/soft_labels.py",
-]
 
 
 def main() -> None:
@@ -46,7 +31,7 @@ def main() -> None:
                 DatasetInput(params.data.source, dvc_md5(DATASET), str(DATASET)),
                 DatasetInput("split", dvc_md5(SPLIT), str(SPLIT)),
             ],
-            code=CODE,
+            code=WEIGHT_CODE,
             sources=sources_of_space(tuned=TUNED),
         ),
         fold,

@@ -25,7 +25,8 @@ from sgseg.training.cross_validation import (
     recipe_of,
     run_fold,
 )
-from sgseg.training.fold import Recipe, predict
+from sgseg.training.fold import Recipe
+from sgseg.training.scoring import predict
 
 from .tiny import RECIPE, draw
 

@@ -23,19 +23,12 @@ from numpy.typing import NDArray
 from sgseg.errors import InputError
 from sgseg.nets import build_network, training_model
 from sgseg.nets.metrics import PixelScores
-from sgseg.scores import count_objects, count_pixels
 from sgseg.training import fold as fold_module
 from sgseg.training.batches import Example
-from sgseg.training.fold import (
-    Scores,
-    Trained,
-    predict,
-    score_examples,
-    stopping_labels,
-    train_fold,
-)
+from sgseg.training.fold import Trained, train_fold
+from sgseg.training.scoring import Scores, predict, score_examples
 
-from .tiny import RECIPE, TRAIN, VALIDATION, digest, train, weights
+from .tiny import RECIPE, SCORING, TRAIN, VALIDATION, digest, train, weights
 
 Calls = list[tuple[int, Scores]]
 
@@ -109,7 +102,7 @@ def test_each_epoch_is_reported_once_in_order(undisturbed: Run) -> None:
 
 def test_the_network_is_the_best_epochs_and_not_compiled(undisturbed: Run) -> None:
     trained = undisturbed.trained
-    found = score_examples(trained.model, VALIDATION, RECIPE)
+    found = score_examples(trained.model, VALIDATION, **SCORING)
     best = trained.history[trained.best_epoch - 1]
     assert {f"val_{name}": value for name, value in found.items()} == {
         name: value for name, value in best.items() if name.startswith("val_")
@@ -304,7 +297,7 @@ class Script:
     loss: list[float]
     seen: list[list[NDArray[Any]]] = field(default_factory=list)
 
-    def __call__(self, model: Any, examples: Any, recipe: Any) -> Scores:
+    def __call__(self, model: Any, examples: Any, **options: Any) -> Scores:
         number = len(self.seen)
         self.seen.append([ops.convert_to_numpy(v).copy() for v in model.variables])
         return {"loss": self.loss[number], "object_f1": self.f1[number]}
@@ -416,32 +409,6 @@ def test_patience_is_not_forgotten_over_an_interruption(
 
 
 # --- scores
-
-
-def test_scores_pool_whole_images() -> None:
-    model = build_network(**RECIPE.network | {"width": 2})
-    found = score_examples(model, VALIDATION, RECIPE)
-
-    pixels, objects = None, None
-    losses = []
-    for example in VALIDATION:
-        p = np.asarray(model(example.image[None, ..., None]))[0, ..., 0].astype(np.float64)
-        truth = example.labels > 0
-        bce = -np.where(truth, np.log(p), np.log1p(-p)).mean()
-        dice = 1 - (2 * p[truth].sum() + 1) / (truth.sum() + p.sum() + 1)
-        losses.append(bce + dice)
-        counts = count_pixels(truth, p > 0.5)
-        pixels = counts if pixels is None else pixels + counts
-        matched = count_objects(example.labels, stopping_labels(p.astype(np.float32)), iou=0.3)
-        objects = matched if objects is None else objects + matched
-    assert pixels is not None
-    assert objects is not None
-    assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
-    for name in ("iou", "dice", "precision", "recall", "accuracy"):
-        assert found[name] == pytest.approx(getattr(pixels, name), rel=1e-5)
-    assert found["object_f1"] == objects.f1
-    assert found["object_precision"] == objects.precision
-    assert found["object_recall"] == objects.recall
 
 
 @pytest.mark.usefixtures("eager")

@@ -51,6 +51,9 @@ RECIPE = Recipe(
     seed=5,
 )
 
+# How its networks are scored.
+SCORING: dict[str, Any] = {"loss": RECIPE.loss, "object_iou": RECIPE.object_iou}
+
 
 def draw(
     seed: int, *, shape: tuple[int, int] = (40, 44), n: int = 4, radius: float = 3.0

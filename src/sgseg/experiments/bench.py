@@ -19,26 +19,11 @@ from sgseg.experiments.children import run_children
 from sgseg.experiments.fold import load_result, read_roles, result_file, write_job
 from sgseg.tracking import DatasetInput, cross_validation, dvc_md5
 from sgseg.tracking.provenance import digest
+from sgseg.training.code import WEIGHT_CODE
 from sgseg.training.out_of_fold import FoldResult
 
-# What shapes the weights of a fold, as in pipelines/train.py, and its predictions.
-CODE = (
-    "src/sgseg/dataset/manifest.py",
-    "src/sgseg/dataset/structure.py",
-    "src/sgseg/inference/network.py",
-    "src/sgseg/inference/preprocess.py",
-    "src/sgseg/inference/segment.py",
-    "src/sgseg/nets",
-    "src/sgseg/scores.py",
-    "src/sgseg/training/augment.py",
-    "src/sgseg/training/batches.py",
-    "src/sgseg/training/checkpoint.py",
-    "src/sgseg/training/cross_validation.py",
-    "src/sgseg/training/fold.py",
-    "src/sgseg/training/out_of_fold.py",
-    "src/sgseg/training/reproducible.py",
-    "src/sgseg/training/soft_labels.py",
-)
+# What shapes the weights of a fold and its predictions.
+CODE = (*WEIGHT_CODE, "src/sgseg/inference/network.py", "src/sgseg/training/out_of_fold.py")
 LOG_FILE = "log.txt"
 
 

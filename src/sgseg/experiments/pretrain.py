@@ -20,24 +20,12 @@ from sgseg.dataset.folders import replacing_folder
 from sgseg.dataset.simulate import simulate_field
 from sgseg.tracking.provenance import code_digest, digest
 from sgseg.training.batches import Example
+from sgseg.training.code import WEIGHT_CODE
 from sgseg.training.cross_validation import preprocessing_of, recipe_of
 from sgseg.training.fold import Trained, train_fold
 
 # What shapes the weights: a training in progress starts anew when any of it changes.
-CODE = (
-    "src/sgseg/dataset/simulate",
-    "src/sgseg/experiments/pretrain.py",
-    "src/sgseg/inference/preprocess.py",
-    "src/sgseg/inference/segment.py",
-    "src/sgseg/nets",
-    "src/sgseg/scores.py",
-    "src/sgseg/training/augment.py",
-    "src/sgseg/training/batches.py",
-    "src/sgseg/training/checkpoint.py",
-    "src/sgseg/training/cross_validation.py",
-    "src/sgseg/training/fold.py",
-    "src/sgseg/training/reproducible.py",
-)
+CODE = (*WEIGHT_CODE, "src/sgseg/dataset/simulate", "src/sgseg/experiments/pretrain.py")
 
 
 def pretrain(params: Params, out: Path, *, checkpoints: Path, root: Path = Path()) -> Trained:

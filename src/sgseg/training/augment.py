@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
 FloatImage = NDArray[np.float32]
 Mask = NDArray[Any]
 
-# The influence of a pixel on a cubic spline falls four-fold with each pixel of distance.
-SPLINE_REACH_PX = 6
+SPLINE_REACH_PX = 2  # of a coefficient of a cubic spline
 RELATIVE = ("zoom", "contrast", "gamma")
 ABSOLUTE = ("rotation", "elastic", "brightness", "blur", "noise")
 
@@ -68,6 +67,13 @@ class Augmentation:
         return replace(self, **relative, **absolute)
 
 
+def spline_coefficients(image: FloatImage) -> FloatImage:
+    """Coefficients (H, W) of the cubic spline through an image (H, W), mirrored at its borders."""
+    if min(image.shape) < 2:  # SciPy filters along axes of two pixels and more
+        return image
+    return np.asarray(spline_filter(image, order=3, mode="mirror", output=np.float32))
+
+
 def cut_patch(
     image: FloatImage,
     mask: Mask,
@@ -76,16 +82,22 @@ def cut_patch(
     size: int,
     augmentation: Augmentation,
     rng: np.random.Generator,
+    spline: FloatImage | None = None,
 ) -> tuple[FloatImage, Mask]:
     """Cut a changed patch (size, size) of image and mask (H, W) around `centre` (row, column).
 
-    What lies beyond the border is mirrored. The image is resampled by a cubic spline, the mask by
+    `spline` (H, W) is what `spline_coefficients` finds in the image, once for all its patches. What
+    lies beyond the border is mirrored. The image is resampled by a cubic spline, the mask by
     nearest neighbour; neither is, where every place falls on a pixel.
     """
     rows, columns = _source_coordinates(centre, size, augmentation, rng)
     at = (_mirror(rows, image.shape[0]), _mirror(columns, image.shape[1]))
     whole = _is_whole(rows) and _is_whole(columns)
-    patch = image[at] if whole else _interpolate(image, rows, columns)
+    if whole:
+        patch = image[at]
+    else:
+        spline = spline_coefficients(image) if spline is None else spline
+        patch = _interpolate(spline, rows, columns)
     return change_intensity(patch, augmentation, rng), mask[at]
 
 
@@ -132,17 +144,21 @@ def _bumps(size: int) -> FloatImage:
     return np.exp(-0.5 * ((np.arange(size)[:, None] - centres) / width) ** 2).astype(np.float32)
 
 
-def _interpolate(image: FloatImage, rows: FloatImage, columns: FloatImage) -> FloatImage:
-    """Cubic spline through the part of the image that the places need."""
+def _interpolate(spline: FloatImage, rows: FloatImage, columns: FloatImage) -> FloatImage:
+    """Values of a spline at places, from the part of its coefficients that they need."""
     top, left = (int(places.min()) - SPLINE_REACH_PX for places in (rows, columns))
     bottom, right = (int(places.max()) + SPLINE_REACH_PX + 2 for places in (rows, columns))
-    window = image[
-        np.ix_(
-            _mirror(np.arange(top, bottom), image.shape[0]),
-            _mirror(np.arange(left, right), image.shape[1]),
-        )
-    ]
-    return np.asarray(map_coordinates(window, (rows - top, columns - left), order=3))
+    if top >= 0 and left >= 0 and bottom <= spline.shape[0] and right <= spline.shape[1]:
+        window = spline[top:bottom, left:right]
+    else:
+        window = spline[
+            np.ix_(
+                _mirror(np.arange(top, bottom), spline.shape[0]),
+                _mirror(np.arange(left, right), spline.shape[1]),
+            )
+        ]
+    places = (rows - top, columns - left)
+    return np.asarray(map_coordinates(window, places, order=3, prefilter=False))
 
 
 def _mirror(positions: NDArray[Any], length: int) -> NDArray[np.intp]:

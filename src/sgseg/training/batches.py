@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgseg.training.augment import Augmentation, cut_patch
+from sgseg.training.augment import Augmentation, cut_patch, spline_coefficients
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Example:
     def mask(self) -> NDArray[np.bool_]:
         """Where granules are (h, w)."""
         return self.labels > 0
+
+    @cached_property
+    def spline(self) -> NDArray[np.float32]:
+        """Coefficients (h, w) of the cubic spline through the image."""
+        return spline_coefficients(self.image)
 
     @cached_property
     def granules(self) -> list[NDArray[np.intp]]:
@@ -120,6 +125,7 @@ def _patch(
         size=sampling.patch_size,
         augmentation=augmentation,
         rng=rng,
+        spline=example.spline,
     )
 
 

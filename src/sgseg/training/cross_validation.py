@@ -27,14 +27,8 @@ from sgseg.inference.preprocess import Preprocessing, resample
 from sgseg.scores import count_pixels
 from sgseg.training.augment import Augmentation
 from sgseg.training.batches import Example, Sampling
-from sgseg.training.fold import (
-    OnEpoch,
-    Recipe,
-    Trained,
-    predict,
-    stopping_labels,
-    train_fold,
-)
+from sgseg.training.fold import OnEpoch, Recipe, Trained, train_fold
+from sgseg.training.scoring import predict, stopping_labels
 from sgseg.training.soft_labels import soft_masks
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sgseg.errors import InputError, Problem
-from sgseg.inference.segment import to_labels
 from sgseg.nets import build_network, training_model
 from sgseg.nets.losses import Loss, build_loss
 from sgseg.nets.metrics import PixelScores
@@ -25,19 +24,15 @@ from sgseg.nets.optimizers import (
     build_schedule,
     plateau_rate,
 )
-from sgseg.scores import ObjectCounts, count_objects
 from sgseg.training.augment import Augmentation
 from sgseg.training.batches import Example, Sampling, batches, steps_per_epoch
 from sgseg.training.checkpoint import Progress, load_progress, save_progress
+from sgseg.training.fused import with_fused_normalisation
 from sgseg.training.reproducible import make_reproducible
+from sgseg.training.scoring import Scores, as_floats, score_examples
 
 log = logging.getLogger(__name__)
-Scores = dict[str, float]
 OnEpoch = Callable[[int, Scores], None]
-
-# Only for stopping: those in use are chosen later, on out-of-fold predictions.
-STOPPING_THRESHOLD = 0.5
-STOPPING_MIN_AREA_PX = 8
 
 
 @dataclass(frozen=True)
@@ -129,10 +124,12 @@ def train_fold(
         while progress.epoch < recipe.epochs and not _is_out_of_patience(progress, recipe):
             _set_learning_rate(model, recipe, progress.history)
             scores = _one_epoch(model, pixels, train, recipe, fold=fold, epoch=progress.epoch)
-            _assign(shown.variables, _shown_values(model, recipe))
+            _assign(shown.variables, _shown_values(network, model, recipe))
             if validation:
-                for name, value in score_examples(shown, validation, recipe).items():
-                    scores[f"val_{name}"] = value
+                held_out = score_examples(
+                    shown, validation, loss=recipe.loss, object_iou=recipe.object_iou
+                )
+                scores |= {f"val_{name}": value for name, value in held_out.items()}
             _record(progress, model, shown, scores, recipe.monitor)
             save_progress(checkpoint, progress)
             if on_epoch is not None:
@@ -176,7 +173,7 @@ def _compiled(
     network: keras.Model, pixels: PixelScores, train: list[Example], recipe: Recipe
 ) -> keras.Model:
     """The network with optimizer, loss and metrics."""
-    model = training_model(network)
+    model = with_fused_normalisation(training_model(network))
     steps = steps_per_epoch(train, recipe.sampling) * recipe.epochs
     schedule = build_schedule(peak=recipe.learning_rate, steps=steps, **recipe.schedule)
     optimizer = build_optimizer(
@@ -216,11 +213,11 @@ def _set_learning_rate(model: keras.Model, recipe: Recipe, history: list[Scores]
         )
 
 
-def _shown_values(model: keras.Model, recipe: Recipe) -> list[NDArray[Any]]:
+def _shown_values(network: keras.Model, model: keras.Model, recipe: Recipe) -> list[NDArray[Any]]:
     """Values of all variables of the network, with the running average for the trained ones."""
-    values = _values(model.variables)
+    values = _values(network.variables)
     if recipe.weights_average:
-        trained = {id(v): i for i, v in enumerate(model.variables)}
+        trained = {id(v): i for i, v in enumerate(network.variables)}
         averages = averaged_weights(model.optimizer, model)
         for variable, average in zip(model.trainable_variables, averages, strict=True):
             values[trained[id(variable)]] = np.array(ops.convert_to_numpy(average))
@@ -300,7 +297,7 @@ def _one_epoch(
         loss += float(result["loss"]) * len(images)
         n_images += len(images)
     pixels.counts.assign(counts)
-    scores = {"loss": loss / n_images} | _floats(pixels.result())
+    scores = {"loss": loss / n_images} | as_floats(pixels.result())
     if not np.isfinite(scores["loss"]):
         raise InputError(
             Problem(
@@ -312,40 +309,6 @@ def _one_epoch(
         )
     scores["learning_rate"] = float(ops.convert_to_numpy(model.optimizer.learning_rate))
     return scores
-
-
-def predict(model: keras.Model, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probability of granule (h, w) in a prepared image (h, w)."""
-    return np.asarray(model.predict_on_batch(image[None, ..., None]))[0, ..., 0]
-
-
-def stopping_labels(probability: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Granules (h, w) in a probability (h, w), as counted to decide when to stop."""
-    return to_labels(probability, threshold=STOPPING_THRESHOLD, min_area_px=STOPPING_MIN_AREA_PX)
-
-
-def score_examples(model: keras.Model, examples: list[Example], recipe: Recipe) -> Scores:
-    """Loss, pixel scores and object scores on whole images, at the threshold used for stopping."""
-    loss, pixels, objects = build_loss(**recipe.loss), PixelScores(), ObjectCounts(0, 0, 0, 0.0)
-    losses = []
-    for example in examples:
-        probability = predict(model, example.image)
-        pixels.update_state(example.mask, probability)
-        truth, predicted = example.mask[None, ..., None], probability[None, ..., None]
-        losses.append(float(ops.mean(loss(truth, predicted))))
-        found = stopping_labels(probability)
-        objects += count_objects(example.labels, found, iou=recipe.object_iou)
-    return {
-        "loss": float(np.mean(losses)),
-        **_floats(pixels.result()),
-        "object_precision": objects.precision,
-        "object_recall": objects.recall,
-        "object_f1": objects.f1,
-    }
-
-
-def _floats(scores: dict[str, Any]) -> Scores:
-    return {name: float(value) for name, value in scores.items()}
 
 
 def _record(

@@ -30,7 +30,8 @@ from sgseg.evaluation.summary import ImageCounts, count_image
 from sgseg.inference.network import run_in_orientations
 from sgseg.inference.preprocess import resample
 from sgseg.training.cross_validation import load_examples, preprocessing_of, recipe_of
-from sgseg.training.fold import Scores, predict, train_fold
+from sgseg.training.fold import train_fold
+from sgseg.training.scoring import Scores, predict
 
 Choose = Callable[[int, list[str]], list[str]]
 OnEpoch = Callable[[int, int, Scores], None]

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from sgseg.nets import ARCHITECTURES, build_network, training_model
+from sgseg.training.fused import FusedNormalisation, with_fused_normalisation
+
+OPTIONS: dict[str, Any] = {"width": 4, "depth": 2, "dropout": 0.0, "normalisation": "batch"}
+
+
+def network(architecture: str) -> keras.Model:
+    keras.utils.set_random_seed(3)
+    return build_network(architecture=architecture, **OPTIONS)
+
+
+def batch() -> tf.Tensor:
+    rng = np.random.default_rng(0)
+    return tf.constant(5 + 3 * rng.standard_normal((3, 20, 27, 1), dtype=np.float32))
+
+
+def step(model: keras.Model, images: tf.Tensor) -> tuple[Any, dict[str, Any]]:
+    """Output of a training step, and the gradient of its sum of squares by variable."""
+    with tf.GradientTape() as tape:
+        output = model(images, training=True)
+        loss = ops.sum(output**2)
+    variables = [variable.value for variable in model.trainable_variables]
+    gradients = tape.gradient(loss, variables)
+    names = [variable.path for variable in model.trainable_variables]
+    return output, dict(zip(names, gradients, strict=True))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_step_is_that_of_keras(architecture: str) -> None:
+    images = batch()
+    plain, fused = network(architecture), network(architecture)
+    model = with_fused_normalisation(training_model(fused))
+    expected, expected_gradients = step(training_model(plain), images)
+    found, gradients = step(model, images)
+
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert gradients.keys() == expected_gradients.keys()
+    for name, gradient in expected_gradients.items():
+        scale = float(np.abs(gradient).max())
+        np.testing.assert_allclose(gradients[name], gradient, atol=1e-3 * scale, err_msg=name)
+    # The moving averages too; the network that was given has them.
+    for own, other in zip(fused.variables, plain.variables, strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5, err_msg=own.path)
+
+
+def test_every_normalisation_is_replaced() -> None:
+    model = with_fused_normalisation(network("unet"))
+    kinds = [type(layer) for layer in model.layers]
+    # Two in each of two levels down, the bottom, two levels up.
+    assert kinds.count(FusedNormalisation) == 2 * (2 + 1 + 2)
+    assert keras.layers.BatchNormalization not in kinds
+
+
+def test_outside_of_training_it_is_the_network_itself() -> None:
+    plain = network("unet")
+    model = with_fused_normalisation(plain)
+    step(model, batch())
+    np.testing.assert_array_equal(model(batch()), plain(batch()))
+
+
+def test_without_normalisation_nothing_changes() -> None:
+    plain = build_network(architecture="unet", **OPTIONS | {"normalisation": "none"})
+    model = with_fused_normalisation(plain)
+    np.testing.assert_array_equal(model(batch(), training=True), plain(batch(), training=True))
