@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PORT ?= 5001
 READY := $(VENV)/.ready
 
 # Stages call `python`: it must be the one of the environment.
@@ -10,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help env run pretrain learning-curve ablations test lock clean
+.PHONY: help env run serve pretrain learning-curve ablations test lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,7 +31,11 @@ $(READY): requirements.lock pyproject.toml
 
 run: env ## from nothing to a scored model: all stages whose inputs have changed
 	dvc repro
+	@sgseg track --quiet
 	@sgseg summary
+
+serve: env ## the champion over HTTP, images in and masks out: http://127.0.0.1:$(PORT) (docs/serving.md)
+	mlflow models serve -m models:/sgseg@champion --env-manager local -p $(PORT)
 
 pretrain: env ## a network trained on simulated fields, to start from (train.init)
 	dvc repro experiments/dvc.yaml:pretrain

@@ -1,7 +1,6 @@
 """Score the trained folds, choose threshold and minimum area, write the model and the report."""
 
 import json
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -9,14 +8,16 @@ import pandas as pd
 
 from sgseg.config import load_params
 from sgseg.errors import exit_with_message
+from sgseg.evaluation.card import write_card
 from sgseg.evaluation.cross_validation import bundle_spec, evaluate
 from sgseg.evaluation.data import DataSet
 from sgseg.evaluation.operating import OperatingPoint
 from sgseg.evaluation.report import write_report
 from sgseg.evaluation.timing import measure
-from sgseg.inference.bundle import margin_px, write_spec
+from sgseg.inference.bundle import NETWORKS, margin_px, write_spec
 from sgseg.inference.segmenter import Segmenter
 from sgseg.tracking import dvc_md5, git_state, log_evaluation, write_evaluation
+from sgseg.training.export import merge_onnx
 
 DATASET, VALIDATED = Path("data/dataset"), Path("data/validated")
 ROLES = Path("data/split/roles.csv")
@@ -28,10 +29,8 @@ def main() -> None:
     params = load_params(tuned=TUNED)
     folds = params.split.folds
     sources = [Path(f"models/folds/{fold}") for fold in folds]
-    MODEL.mkdir(parents=True, exist_ok=True)
-    members = [f"member_{fold}.onnx" for fold in folds]
-    for source, member in zip(sources, members, strict=True):
-        shutil.copyfile(source / "model.onnx", MODEL / member)
+    members = [f"fold_{fold}" for fold in folds]
+    merge_onnx([source / "model.onnx" for source in sources], members, MODEL / NETWORKS)
     margin = margin_px(params.network.depth, params.network.normalisation)
     write_spec(MODEL, bundle_spec(params, members, OperatingPoint(0.5, 1), margin))
 
@@ -63,10 +62,11 @@ def main() -> None:
         margin,
         facts,
         other_points=others,
-        pixel_size_um=data.median_pixel_size_um,
+        data=data,
     )
     write_spec(MODEL, spec)
     write_evaluation(REPORT, sources)
+    write_card(REPORT / "card", model=MODEL, evaluation=REPORT, dataset=DATASET)
     log_evaluation(REPORT, MODEL)
 
 

@@ -10,6 +10,7 @@ from examples import write_pointwise_network
 from hypothesis import settings
 
 from sgseg.inference.bundle import BundleSpec, write_spec
+from sgseg.training.export import merge_onnx
 
 # A busy machine is no defect, and a failure must be one that the next run shows again.
 settings.register_profile("sgseg", deadline=None, derandomize=True)
@@ -26,10 +27,12 @@ def make_bundle(tmp_path: Path) -> Callable[..., Path]:
     def make(*middles: float, **changes: object) -> Path:
         folder = tmp_path / "bundle"
         folder.mkdir(exist_ok=True)
-        members = []
+        alone, members = [], []
         for number, middle in enumerate(middles or (2.0,)):
-            members.append(f"member_{number}.onnx")
-            write_pointwise_network(folder / members[-1], middle=middle)
+            alone.append(tmp_path / f"fold_{number}.onnx")
+            members.append(alone[-1].stem)
+            write_pointwise_network(alone[-1], middle=middle)
+        merge_onnx(alone, members, folder / "model.onnx")
         content = {
             "members": members,
             "preprocessing": {

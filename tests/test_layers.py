@@ -29,6 +29,10 @@ ALLOWED: dict[str, set[str]] = {
     "nets": set(),
     "training": BASE | {"config", "images", "dataset", "inference", "nets", "evaluation"},
     "evaluation": BASE | {"config", "images", "dataset", "inference"},
+    "gate": BASE | {"config", "images", "dataset", "inference", "evaluation"},
+    "serving": BASE | {"images", "inference"},
+    "client": BASE | {"images", "inference"},
+    "quantify": BASE | {"images", "inference"},
     "tracking": BASE | {"__init__", "config", "dataset", "inference", "training", "evaluation"},
     "tuning": BASE
     | {"config", "images", "dataset", "nets", "training", "evaluation", "tracking", "quiet"}
@@ -36,16 +40,21 @@ ALLOWED: dict[str, set[str]] = {
     "experiments": BASE
     | {"config", "images", "dataset", "inference", "training", "evaluation", "tracking"}
     | {"processes"},
+    "registry": BASE
+    | {"config", "images", "inference", "evaluation", "gate", "tracking", "serving"},
     "commands": BASE
     | {
         "__init__",
+        "client",
         "config",
         "dataset",
         "inference",
         "training",
         "evaluation",
+        "gate",
         "tracking",
         "tuning",
+        "registry",
     },
     "cli": {"__init__", "errors", "commands"},
 }
@@ -56,13 +65,24 @@ ONLY_IN: dict[str, set[str]] = {
     "torch": {"training"},
     "tf2onnx": {"training"},
     "onnxruntime": {"inference"},
-    "mlflow": {"tracking"},
+    "mlflow": {"tracking", "registry", "serving"},
+    "onnx": {"training"},
+    "requests": {"client"},
     "great_expectations": {"dataset"},
     "sklearn": {"dataset"},
     "dvc": {"dataset"},
     "optuna": {"tuning"},
-    "pandas": {"dataset", "training", "evaluation", "tuning", "experiments"},
-    "matplotlib": {"evaluation", "tuning", "experiments"},
+    "pandas": {
+        "dataset",
+        "training",
+        "evaluation",
+        "gate",
+        "serving",
+        "quantify",
+        "tuning",
+        "experiments",
+    },
+    "matplotlib": {"evaluation", "gate", "quantify", "tuning", "experiments"},
     "roifile": {"images"},
     "pydantic": {"config", "dataset"},
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import tifffile
@@ -138,6 +140,10 @@ def test_a_channel_by_number_or_name(
         ["--members", "-1"],
         ["--members", "some"],
         ["--orientations", "4"],
+        ["--threshold", "1.1"],
+        ["--threshold", "nan"],
+        ["--min-area-px", "0"],
+        ["--min-area-px", "2.5"],
     ],
 )
 def test_a_wrong_option_is_explained(
@@ -149,6 +155,57 @@ def test_a_wrong_option_is_explained(
     last = capsys.readouterr().err.splitlines()[-1]
     assert f"argument {wrong[0]}" in last
     assert wrong[1] in last
+
+
+def test_threshold_and_minimum_area(
+    run: Run, make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    # Granules of 3 x 3 = 9 px, 2.2 times as bright as the cell: probability 0.88, see above.
+    tifffile.imwrite(tmp_path / "a.tif", draw_field([(10, 10), (30, 20)], brightness=2.2)[0])
+    bundle, out = make_bundle(), tmp_path / "out"
+    for options, granules in (
+        ([], 2),
+        (["--threshold", "0.95"], 0),
+        (["--min-area-px", "9"], 2),
+        (["--min-area-px", "10"], 0),
+    ):
+        assert run(tmp_path / "a.tif", "--model", bundle, "--out", out, *options) == 0
+        assert tifffile.imread(out / "a_mask.tif").max() == granules
+
+
+def test_a_model_of_the_registry(
+    run: Run,
+    make_bundle: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def bundle_of(uri: str) -> Path:
+        asked.append(uri)
+        return make_bundle()
+
+    registry = ModuleType("sgseg.registry.bundles")
+    registry.bundle_of = bundle_of  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, registry.__name__, registry)
+    tifffile.imwrite(tmp_path / "a.tif", draw_field([(10, 10)])[0])
+    model = "models:/sgseg@champion"
+    assert run(tmp_path / "a.tif", "--model", model, "--out", tmp_path / "out") == 0
+    assert asked == [model]
+    assert (tmp_path / "out" / "a_mask.tif").exists()
+
+
+def test_what_a_server_decides_cannot_be_asked_for(run: Run, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", draw_field([])[0])
+    where = ("--url", "http://127.0.0.1:9", "--out", tmp_path / "out")
+    with pytest.raises(InputError) as caught:
+        run(tmp_path / "a.tif", *where, "--members", "1", "--orientations", "8")
+    assert [problem.where for problem in caught.value.problems] == ["--members", "--orientations"]
+    with pytest.raises(InputError, match=r"http://\.\.\. or https://"):
+        run(tmp_path / "a.tif", "--url", "127.0.0.1:9", "--out", tmp_path / "out")
+    with pytest.raises(SystemExit):
+        run(tmp_path / "a.tif", *where, "--model", tmp_path)
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_projection_can_be_asked_for() -> None:

@@ -200,23 +200,31 @@ def test_the_network_is_given_the_pixel_size(tmp_path: Path, make_bundle: MakeBu
 def test_the_bundle_s_description() -> None:
     params = params_with()
     point = OperatingPoint(threshold=0.65, min_area_px=8)
-    assert bundle_spec(params, ["a.onnx"], point, 64, {"x": 1}, pixel_size_um=0.2) == BundleSpec(
-        members=["a.onnx"],
+    assert bundle_spec(params, ["fold_0"], point, 64, {"x": 1}) == BundleSpec(
+        members=["fold_0"],
         preprocessing={"normalise": "background", "target_pixel_size_um": None, "resize": None},
         threshold=0.65,
         min_area_px=8,
         margin_px=64,
         orientations=8,
         members_in_use="all",
-        pixel_size_um=0.2,
         facts={"x": 1},
     )
+
+
+def test_the_bundle_knows_what_it_was_trained_on(data: DataSet) -> None:
+    params = params_with()
+    spec = bundle_spec(params, ["fold_0"], OperatingPoint(0.65, 8), 64, data=data)
+    assert spec.pixel_size_um == data.median_pixel_size_um
+    assert spec.trained_on == data.trained_on
+    assert spec.statistics == data.training_statistics(Preprocessing("background"))
+    assert spec.statistics["images"] == len(FOLDS)
 
 
 def test_the_bundle_knows_the_point_of_other_orientations() -> None:
     params = with_values(params_with(), {"predict.members": "one"})
     others = {1: OperatingPoint(threshold=0.5, min_area_px=4)}
-    spec = bundle_spec(params, ["a.onnx"], OperatingPoint(0.65, 8), 64, other_points=others)
+    spec = bundle_spec(params, ["fold_0"], OperatingPoint(0.65, 8), 64, other_points=others)
     assert spec.members_in_use == "one"
     assert spec.points_at_orientations == {"1": {"threshold": 0.5, "min_area_px": 4}}
 
@@ -235,7 +243,7 @@ class Sided:
 @pytest.fixture
 def sided(make_bundle: MakeBundle) -> Segmenter:
     spec = read_spec(make_bundle(2.0, 2.0))
-    return Segmenter(spec, [Sided(0.0), Sided(0.4)], Preprocessing("background"))  # type: ignore[list-item]
+    return Segmenter(spec, [Sided(0.0), Sided(0.4)], Preprocessing("background"))
 
 
 def test_each_number_of_orientations_is_scored_with_its_own_threshold(

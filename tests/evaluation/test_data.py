@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sgseg.evaluation.data import DataSet, Maps
+from sgseg.inference.preprocess import Preprocessing
 
 from .cases import field, roles, write_dataset
 
@@ -32,3 +34,24 @@ def test_pixel_sizes(tmp_path: Path) -> None:
     assert data.median_pixel_size_um == pytest.approx(0.15)
     unknown = DataSet(folder, roles({"c": 0}), [0, 1])
     assert unknown.median_pixel_size_um is None
+
+
+def test_what_a_model_was_trained_on(tmp_path: Path) -> None:
+    # The test image t is left out: its granules, its pixel size and its hash are not the model's.
+    fields = {name: field(seed) for seed, name in enumerate("abct")}
+    fields["t"] = field(1, granules=[(10, 10)] * 9)
+    folder = write_dataset(tmp_path / "dataset", fields, pixel_sizes_um={"a": 0.1, "t": 9.0})
+    manifest = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
+    manifest["pixel_hash"] = ["f0", "a1", "f0", "77"]
+    manifest.to_csv(folder / "manifest.csv", index=False)
+    table = roles({"a": 0, "b": 1, "c": 1}, ["t"])
+    # An image that is held out nowhere is trained on all the same.
+    table.loc[table["image_id"] == "c", "role_1"] = "validation"
+    data = DataSet(folder, table, [0, 1])
+    assert data.development_ids == ["a", "b", "c"]
+    assert data.trained_on == ["a1", "f0"]
+    found = data.training_statistics(Preprocessing("background"))
+    assert found["images"] == 3
+    assert found["pixel_size_um"] == [0.1, 0.1]
+    # Fields of three granules are too few to say how large granules are.
+    assert "diameter_px" not in found

@@ -20,11 +20,13 @@ from PIL import Image
 from sgseg.evaluation.averaging import GAINS
 from sgseg.evaluation.cross_validation import evaluate
 from sgseg.evaluation.data import DataSet
-from sgseg.evaluation.report import _as_code, _as_plain, write_report
+from sgseg.evaluation.pages import as_code, as_plain
+from sgseg.evaluation.report import write_report
 from sgseg.evaluation.table import AVERAGING_COLUMNS, COLUMNS, HEADLINE
 from sgseg.evaluation.timing import Timing
 from sgseg.inference.bundle import BundleSpec, write_spec
 from sgseg.inference.segmenter import Segmenter
+from sgseg.training.export import merge_onnx
 
 from .cases import ROOT, field, params_with, roles, write_dataset
 
@@ -64,14 +66,16 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """A report on six development and two test images, one of them an empty control."""
     root = tmp_path_factory.mktemp("report")
     # Granules are 3 times as bright as the cell: all found by the first, none by the second.
-    for number, middle in enumerate((2.0, 3.3)):
-        write_pointwise_network(root / f"{number}.onnx", middle=middle)
+    alone = [root / f"{number}.onnx" for number in range(2)]
+    for path, middle in zip(alone, (2.0, 3.3), strict=True):
+        write_pointwise_network(path, middle=middle)
+    merge_onnx(alone, ["fold_0", "fold_1"], root / "model.onnx")
     params = params_with()
     params = params.model_copy(
         update={"data": params.data.model_copy(update={"source": "<i>lab</i> *one*"})}
     )
     settings = {"normalise": "background"}
-    write_spec(root, BundleSpec(["0.onnx", "1.onnx"], settings, 0.5, 1, 16))
+    write_spec(root, BundleSpec(["fold_0", "fold_1"], settings, 0.5, 1, 16))
     fields = {name: field(seed, brightness=3) for seed, name in enumerate([*IDS, "t", "u"])}
     fields["a"] = field(9, granules=[])
     fields["d__e"] = field(8, brightness=1.5)  # too dim for the network: no score is 1 by accident
@@ -256,9 +260,9 @@ def test_any_name_comes_through_markdown(name: str) -> None:
     shown = " ".join(name.split())
     render = mistune.create_markdown(plugins=["table"])
     if shown:
-        page = Page(str(render(f"- {_as_code(name)}, end")))
+        page = Page(str(render(f"- {as_code(name)}, end")))
         assert "".join(page.texts).strip() == f"{shown}, end"
         assert page.tags == {"ul", "li", "code"}
-    page = Page(str(render(f"is {_as_plain(name)} end")))
+    page = Page(str(render(f"is {as_plain(name)} end")))
     assert "".join(page.texts).split() == f"is {shown} end".split()
     assert page.tags == {"p"}

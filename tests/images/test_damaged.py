@@ -34,12 +34,26 @@ def both(path: Path) -> dict[str, np.ndarray]:
         read["image"] = read_image(path, channel=0, max_pixels=100_000).pixels
     except InputError as error:
         refused.append(str(error))
+    from_memory(path, read.get("image"), "".join(refused))
     try:
         read["mask"] = read_mask(path, shape=SHAPE, rule="auto", max_pixels=100_000).labels
     except InputError as error:
         refused.append(str(error))
     assert all(str(path) in said for said in refused)
     return read
+
+
+def from_memory(path: Path, expected: np.ndarray | None, refused: str) -> None:
+    """The bytes of a file are read, or refused, like the file."""
+    content, options = path.read_bytes(), {"name": str(path), "channel": 0, "max_pixels": 100_000}
+    if expected is None:
+        with pytest.raises(InputError) as caught:
+            read_image(content, **options)
+        assert str(caught.value) == refused
+    else:
+        pixels = read_image(content, **options).pixels
+        assert pixels.dtype == expected.dtype
+        assert np.array_equal(pixels, expected)
 
 
 @FUZZ

@@ -406,13 +406,13 @@ def test_ome_tiff_of_several_files_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, picture(), metadata={"axes": "YX"})
     xml = tifffile.tiffcomment(path).replace(
-        "</TiffData>", '<UUID FileName="b.ome.tif">urn:uuid:2</UUID></TiffData>'
+        "</TiffData>", '<UUID FileName="b.ome.tif">urn:uuid:second</UUID></TiffData>'
     )
-    if "urn:uuid:2" not in xml:
+    if "urn:uuid:second" not in xml:
         data = '<TiffData IFD="0"><UUID FileName="{}">urn:uuid:{}</UUID></TiffData>'
-        both = data.format("a.ome.tif", 1) + data.format("../b.ome.tif", 2)
+        both = data.format("a.ome.tif", "first") + data.format("../b.ome.tif", "second")
         xml = xml.replace('<TiffData IFD="0" PlaneCount="1"/>', both)
-    assert "urn:uuid:2" in xml
+    assert "urn:uuid:second" in xml
     tifffile.tiffcomment(path, xml.encode())
     assert "planes lie in several files" in refusal(path)
 
@@ -562,10 +562,14 @@ def test_four_gigapixels_are_refused_before_decoding(
     recwarn: pytest.WarningsRecorder,
 ) -> None:
     path = saved(tmp_path, name, make())
+    content = path.read_bytes()
     tracemalloc.start()
     said = refusal(path)
+    with pytest.raises(InputError) as caught:
+        read_image(content, name=str(path))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
+    assert str(caught.value) == said
     # 65536 x 65536 = 4295 million; the largest JPEG is 65535 x 65535 = 4295 million as well.
     assert "4,295 million in all; expected at most 400 million" in said
     assert peak < 10_000_000

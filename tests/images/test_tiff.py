@@ -72,3 +72,48 @@ def test_only_the_chosen_channel_is_decoded(
     monkeypatch.setattr(tifffile.TiffFrame, "asarray", counted)
     assert np.array_equal(read_image(path, channel=2).pixels, pixels[2])
     assert decoded == [2]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compression": "jpeg"},
+        {"compression": "jpeg", "tile": (64, 64)},
+        {"compression": "jpeg", "rowsperstrip": 16},
+        {"compression": "jpeg2000"},
+        {"compression": "jpeg2000", "tile": (64, 64)},
+    ],
+)
+def test_pictures_inside_a_tiff(tmp_path: Path, options: dict[str, object]) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, picture(100, 131), **options)
+    assert np.array_equal(read_image(path).pixels, tifffile.imread(path))
+
+
+@pytest.mark.parametrize(
+    ("compression", "start", "places"),
+    [
+        # Start of frame: length, bits, height, width. SIZ: height and width in 4 bytes each, of the
+        # image and of its one tile.
+        ("jpeg", b"\xff\xc0", [(5, 2), (7, 2)]),
+        ("jpeg2000", b"\xff\x51", [(6, 4), (10, 4), (22, 4), (26, 4)]),
+    ],
+)
+def test_a_picture_that_claims_more_than_its_place_in_the_tiff(
+    tmp_path: Path, compression: str, start: bytes, places: list[tuple[int, int]]
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, picture(64, 64), compression=compression)
+    content = bytearray(path.read_bytes())
+    frame = content.index(start)
+    for place, width in places:
+        content[frame + place : frame + place + width] = (60_000).to_bytes(width, "big")
+    with pytest.raises(InputError, match="60000 x 60000 pixels are stored where 64 x 64 belong"):
+        read_image(bytes(content))
+
+
+def test_a_compression_whose_decoder_has_no_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, picture(64, 64), compression="png")
+    with pytest.raises(InputError, match="pixels compressed as PNG; expected none, LZW"):
+        read_image(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from sgseg.errors import InputError
 from sgseg.inference.bundle import (
     BundleSpec,
+    digest,
     margin_px,
     read_spec,
     spec_preprocessing,
@@ -26,7 +28,7 @@ GRANULES = [(10, 10), (20, 30), (40, 12)]
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     spec = BundleSpec(
-        members=["a.onnx", "b.onnx"],
+        members=["fold_0", "fold_1"],
         preprocessing={"normalise": "zscore", "target_pixel_size_um": 0.1, "resize": None},
         threshold=0.65,
         min_area_px=8,
@@ -35,6 +37,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         members_in_use="one",
         points_at_orientations={"1": {"threshold": 0.6, "min_area_px": 12}},
         pixel_size_um=0.108,
+        statistics={"images": 3, "noise": [0.01, 0.04]},
+        trained_on=["19c215fdaf48a3d3", "131c71cc9e113d46"],
         facts={"commit": "c0ffee", "scores": {"µ": 1.5}},
     )
     write_spec(tmp_path, spec)
@@ -72,7 +76,7 @@ def test_a_description_that_is_none(tmp_path: Path, content: str) -> None:
 
 
 def test_a_description_in_another_encoding(tmp_path: Path) -> None:
-    (tmp_path / "bundle.json").write_bytes(b'{"format": 1, "facts": "\xe9"}')
+    (tmp_path / "bundle.json").write_bytes(b'{"format": 2, "facts": "\xe9"}')
     with pytest.raises(InputError, match=r"bundle\.json: unreadable"):
         Segmenter.load(tmp_path)
 
@@ -84,28 +88,31 @@ def change(folder: Path, changes: dict[str, Any]) -> None:
     path.write_text(json.dumps(kept), encoding="utf-8")
 
 
-def test_a_newer_format_says_what_to_do(make_bundle: MakeBundle) -> None:
+def test_another_format_says_what_to_do(make_bundle: MakeBundle) -> None:
     folder = make_bundle()
-    change(folder, {"format": 2, "what_only_format_2_has": True})
-    with pytest.raises(InputError, match=r"format 2; expected format 1\. Update sgseg\."):
+    change(folder, {"format": 3, "what_only_format_3_has": True})
+    with pytest.raises(InputError, match=r"format 3; expected format 2\. Update sgseg\."):
+        Segmenter.load(folder)
+    change(folder, {"format": 1, "members": ["member_0.onnx"]})
+    with pytest.raises(InputError, match=r"format 1; expected format 2\. Run `dvc repro`"):
         Segmenter.load(folder)
 
 
-def test_a_bundle_from_before_members_could_be_chosen(make_bundle: MakeBundle) -> None:
+def test_what_need_not_be_said(make_bundle: MakeBundle) -> None:
     folder = make_bundle(1.5, 2.0)
-    new = ("orientations", "members_in_use", "points_at_orientations")
-    change(folder, dict.fromkeys(new, "REMOVED"))
+    unsaid = ("orientations", "members_in_use", "points_at_orientations", "statistics")
+    change(folder, dict.fromkeys([*unsaid, "trained_on"], "REMOVED"))
     spec = read_spec(folder)
     assert (spec.orientations, spec.members_in_use, spec.points_at_orientations) == (1, "all", {})
+    assert (spec.statistics, spec.trained_on) == ({}, [])
 
 
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
         ("members", []),
-        ("members", "member_0.onnx"),
-        ("members", ["../member_0.onnx"]),
-        ("members", ["/etc/passwd"]),
+        ("members", "fold_0"),
+        ("members", ["fold_0", "fold_0"]),
         ("members", [""]),
         ("members", [1]),
         ("preprocessing", {}),
@@ -133,6 +140,9 @@ def test_a_bundle_from_before_members_could_be_chosen(make_bundle: MakeBundle) -
         ("points_at_orientations", {"1": {"threshold": 0.5, "min_area_px": 0}}),
         ("points_at_orientations", {"1": [0.5, 4]}),
         ("pixel_size_um", -0.1),
+        ("statistics", [1]),
+        ("trained_on", {}),
+        ("trained_on", [1]),
         ("facts", []),
     ],
 )
@@ -155,11 +165,36 @@ def test_all_that_is_wrong_is_named_at_once(make_bundle: MakeBundle) -> None:
     assert found == {"threshold": "got None", "members": "missing", "treshold": "unknown key"}
 
 
-def test_missing_and_damaged_members_are_all_named(make_bundle: MakeBundle) -> None:
-    folder = make_bundle(1.5, 2.0, 2.5)
-    (folder / "member_0.onnx").write_bytes(b"\x08\x07")
-    (folder / "member_2.onnx").unlink()
-    with pytest.raises(InputError) as caught:
+def test_networks_that_are_missing_or_damaged(make_bundle: MakeBundle) -> None:
+    folder = make_bundle(1.5, 2.0)
+    change(folder, {"members": ["fold_0", "fold_2", "fold_3"]})
+    said = r"no network fold_2, fold_3; expected those .* Found: fold_0, fold_1"
+    with pytest.raises(InputError, match=said):
         Segmenter.load(folder)
-    named = [problem.where for problem in caught.value.problems]
-    assert named == [str(folder / "member_0.onnx"), str(folder / "member_2.onnx")]
+    (folder / "model.onnx").write_bytes(b"\x08\x07")
+    with pytest.raises(InputError, match=r"model\.onnx: ONNX Runtime cannot load it"):
+        Segmenter.load(folder)
+    (folder / "model.onnx").unlink()
+    with pytest.raises(InputError, match=r"model\.onnx: ONNX Runtime cannot load it"):
+        Segmenter.load(folder)
+
+
+def test_the_digest_is_that_of_both_files(make_bundle: MakeBundle, tmp_path: Path) -> None:
+    folder = make_bundle(1.5, 2.0)
+    first = digest(folder)
+    networks, spec = (folder / name for name in ("model.onnx", "bundle.json"))
+    # MD5 of the two MD5s.
+    both = b"".join(hashlib.md5(path.read_bytes()).digest() for path in (networks, spec))
+    assert first == hashlib.md5(both).hexdigest()
+    (folder / "notes.txt").write_text("is no part of it", encoding="utf-8")
+    assert digest(folder.rename(tmp_path / "moved")) == first
+    moved = tmp_path / "moved"
+    for path in (moved / "model.onnx", moved / "bundle.json"):
+        before = path.read_bytes()
+        path.write_bytes(before + b" ")
+        assert digest(moved) != first
+        path.write_bytes(before)
+    assert digest(moved) == first
+    (moved / "model.onnx").unlink()
+    with pytest.raises(InputError, match=r"no model here \(model\.onnx is missing\)"):
+        digest(moved)

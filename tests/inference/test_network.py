@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from sgseg.errors import InputError
-from sgseg.inference import network
+from sgseg.inference import tiles
 from sgseg.inference.bundle import margin_px
-from sgseg.inference.network import OnnxNetwork, run_in_orientations
+from sgseg.inference.network import OnnxFile, OnnxNetwork, run_in_orientations
+from sgseg.training.export import _merged
 
 Unets = dict[tuple[int, str], Path]
 CORE_PX = 32
@@ -53,11 +54,25 @@ def test_tiled_equals_whole(
     net = OnnxNetwork(unets[kind], margin_px=margin_of(kind), threads=1)
     pixels = image(*size)
     whole = net(pixels)  # no larger than CORE_PX = 1024: in one piece
-    monkeypatch.setattr(network, "CORE_PX", CORE_PX)
+    monkeypatch.setattr(tiles, "CORE_PX", CORE_PX)
     tiled = net(pixels)
     assert whole.shape == tiled.shape == size
     assert np.abs(tiled - whole).max() < 1e-5
     assert float(np.ptp(whole)) > 1e-3  # or else anything would equal it
+
+
+@pytest.mark.parametrize("size", [(131, 203), (200, 129)])
+def test_tiled_equals_whole_in_all_orientations(
+    size: tuple[int, int], unets: Unets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = OnnxNetwork(unets[3, "batch"], margin_px=margin_of((3, "batch")), threads=1)
+    pixels = image(*size)
+    whole = run_in_orientations(net, pixels, 8)
+    monkeypatch.setattr(tiles, "CORE_PX", CORE_PX)
+    found = np.zeros_like(pixels)
+    for piece in tiles.pieces(size, 64, tiles.TURNS):
+        piece.add(run_in_orientations(net._run, pixels[piece.window], 8), found)
+    assert np.abs(found - whole).max() < 1e-5
 
 
 def test_images_are_really_tiled(unets: Unets, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +80,7 @@ def test_images_are_really_tiled(unets: Unets, monkeypatch: pytest.MonkeyPatch) 
     net = OnnxNetwork(unets[1, "none"], margin_px=16, threads=1)
     run = net._run
     monkeypatch.setattr(net, "_run", lambda tile: seen.append(tile.shape) or run(tile))
-    monkeypatch.setattr(network, "CORE_PX", CORE_PX)
+    monkeypatch.setattr(tiles, "CORE_PX", CORE_PX)
     net(image(64, 64))
     assert seen == [(64, 64)]  # 32 + 2 x 16: a tile with its margins
     seen.clear()
@@ -81,7 +96,7 @@ def test_a_margin_below_what_the_network_sees_would_show(
     net = OnnxNetwork(unets[3, "batch"], margin_px=8, threads=1)
     pixels = image(131, 203)
     whole = net(pixels)
-    monkeypatch.setattr(network, "CORE_PX", CORE_PX)
+    monkeypatch.setattr(tiles, "CORE_PX", CORE_PX)
     assert np.abs(net(pixels) - whole).max() > 1e-5
 
 
@@ -100,19 +115,9 @@ def test_how_far_the_network_sees(kind: tuple[int, str], unets: Unets) -> None:
     assert 6 * 2 ** kind[0] - 4 - 2 ** kind[0] <= reach < margin_of(kind)
 
 
-def test_a_network_that_sees_everything_is_never_tiled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_that_sees_everything_has_no_margin() -> None:
     # Group normalisation takes its mean over all it is shown: tiles would differ from the whole.
     assert margin_px(3, "group") is None
-    write_pointwise_network(tmp_path / "a.onnx")
-    net = OnnxNetwork(tmp_path / "a.onnx", margin_px=None)
-    seen: list[tuple[int, ...]] = []
-    run = net._run
-    monkeypatch.setattr(net, "_run", lambda tile: seen.append(tile.shape) or run(tile))
-    monkeypatch.setattr(network, "CORE_PX", 8)
-    net(image(30, 50))
-    assert seen == [(30, 50)]
 
 
 def test_a_transposed_view_is_not_taken_for_its_original(unets: Unets) -> None:
@@ -187,3 +192,24 @@ def test_a_network_for_something_else(tmp_path: Path, shape: list[str | int]) ->
     )
     with pytest.raises(InputError, match=r"takes \['n', .*expected a network that takes"):
         OnnxNetwork(tmp_path / "a.onnx", margin_px=0)
+
+
+def test_one_member_of_a_file_is_computed_alone(tmp_path: Path) -> None:
+    # The second fails on any image but one of 8 x 8 px: it may not even be tried.
+    write_pointwise_network(tmp_path / "a.onnx", middle=2)
+    broken = onnx.load(str(tmp_path / "a.onnx"))
+    del broken.graph.node[:]
+    size = helper.make_tensor("size", TensorProto.INT64, [4], [1, 8, 8, 1])
+    broken.graph.initializer.append(size)
+    broken.graph.node.append(helper.make_node("Reshape", ["image", "size"], ["probability"]))
+    merged = _merged([onnx.load(str(tmp_path / "a.onnx")), broken], ["a", "b"])
+    onnx.save(merged, str(tmp_path / "model.onnx"))
+    file = OnnxFile(tmp_path / "model.onnx", threads=1)
+    pixels = image(20, 30)
+    expected = OnnxNetwork(tmp_path / "a.onnx", margin_px=0)(pixels)
+    assert file.members == ["a", "b"]
+    assert np.array_equal(file.run("a", pixels), expected)
+    with pytest.raises(Exception, match="Reshape"):
+        file.run("b", pixels)
+    file.shrink()
+    assert np.array_equal(file.run("a", pixels), expected)

@@ -16,7 +16,7 @@ from PIL import Image
 from sgseg.errors import InputError
 from sgseg.inference import predict
 from sgseg.inference.predict import Reading, Task, find_tasks, predict_files
-from sgseg.inference.segmenter import Segmenter
+from sgseg.inference.segmenter import Prediction, Segmenter
 
 GRANULES = [(10, 10), (20, 30), (40, 12)]
 READING = Reading()
@@ -73,6 +73,7 @@ def test_a_mask_of_the_image_s_size_and_a_row_for_each_file(
             "pixel_size_um": "0.5",
             "area_fraction": "0.005625",
             "uncertainty": "",
+            "warnings": "",
         },
         {
             "image": str(images / "day 2" / "ä.png"),
@@ -82,6 +83,7 @@ def test_a_mask_of_the_image_s_size_and_a_row_for_each_file(
             "pixel_size_um": "",
             "area_fraction": "0.0",
             "uncertainty": "",
+            "warnings": "",
         },
     ]
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*"))
@@ -143,6 +145,61 @@ def test_uncertainty_in_the_tables_and_as_a_map(
     assert found[middle] == pytest.approx(np.full(27, np.sqrt(2) / 3), abs=0.02)
     assert found[~middle].max() < 1e-3
     assert tifffile.imread(out / "day 2" / "ä_uncertainty.tif").shape == (50, 70)
+
+
+def test_each_kind_of_warning_is_logged_once(
+    images: Path,
+    make_bundle: Callable[..., Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    Image.fromarray(np.full((50, 70), 9, np.uint8)).save(images / "blank.png")
+    Image.fromarray(np.full((50, 70), 7, np.uint8)).save(images / "blank too.png")
+    trained_on = {"images": 9, "pixel_size_um": [0.1, 0.12]}
+    segmenter = Segmenter.load(make_bundle(statistics=trained_on))
+    out = tmp_path / "out"
+    assert predict_files(segmenter, find_tasks([images], out), out, reading=READING) == []
+    warnings = {Path(row["image"]).name: row["warnings"] for row in table(out)}
+    # 0.5 um are 0.5 / 0.12 = 4.17 times as much as the largest of the training images.
+    larger = (
+        "pixel size: 0.5 um; the training images had 0.1 to 0.12 um: granules look 4.2 times "
+        "smaller to the model"
+    )
+    blank = "brightness: (nearly) all pixels have the same value; there is nothing to see"
+    assert warnings == {
+        "a (1).tif": larger,
+        "blank.png": blank,
+        "blank too.png": blank,
+        "ä.png": "",
+    }
+    assert [record.message for record in caplog.records] == [
+        f"1 of 4 images, such as {images / 'a (1).tif'}: {larger}",
+        f"2 of 4 images, such as {images / 'blank too.png'}: {blank}",
+    ]
+
+
+def test_threshold_and_minimum_area_of_the_call(
+    images: Path, segmenter: Segmenter, tmp_path: Path
+) -> None:
+    tasks = find_tasks([images / "a (1).tif"], tmp_path)
+    for options, expected in (({"threshold": 1.0}, "0"), ({"min_area_px": 10}, "0"), ({}, "3")):
+        predict_files(segmenter, tasks, tmp_path, reading=READING, **options)
+        assert table(tmp_path)[0]["n_granules"] == expected
+
+
+def test_anything_that_predicts_will_do(images: Path, tmp_path: Path) -> None:
+    class Whole:
+        def predict(self, pixels: np.ndarray, **options: object) -> Prediction:
+            asked.append(options)
+            return Prediction(np.ones(pixels.shape, np.int32), pixels * np.float32(0), None, None)
+
+    asked: list[dict[str, object]] = []
+    tasks = find_tasks([images / "a (1).tif"], tmp_path)
+    assert predict_files(Whole(), tasks, tmp_path, reading=READING, threshold=0.3) == []
+    assert table(tmp_path)[0]["area_fraction"] == "1.0"
+    assert asked == [
+        {"pixel_size_um": 0.5, "with_deviation": False, "threshold": 0.3, "min_area_px": None}
+    ]
 
 
 def test_one_member_has_no_map(images: Path, segmenter: Segmenter, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from sgseg.errors import InputError
-from sgseg.inference.preprocess import NORMALISATIONS, Preprocessing, noise_level, resample
+from sgseg.inference.preprocess import NORMALISATIONS, Preprocessing, Scale, resample
 
 NAMES = sorted(NORMALISATIONS)
 GRANULES = [(10, 10), (20, 30), (40, 12), (50, 40), (30, 45)]
@@ -86,14 +86,22 @@ def test_the_other_normalisations_as_they_are_defined() -> None:
     assert (image.mean(), image.std()) == (pytest.approx(0, abs=1e-5), pytest.approx(1, abs=1e-5))
 
 
-@pytest.mark.parametrize("sigma", [0.1, 3.0, 200.0])
-def test_noise_level_is_blind_to_smooth_structure(sigma: float) -> None:
-    rng = np.random.default_rng(2)
-    y, x = np.mgrid[:150, :170]
-    smooth = 1000 + 300 * np.sin(x / 40) + 200 * np.cos(y / 30)
-    image = (smooth + rng.normal(0, sigma, smooth.shape)).astype(np.float64)
-    # 25,500 pixels: the estimate is good to a few per cent; curvature adds less than 0.05 counts.
-    assert noise_level(image) == pytest.approx(sigma, rel=0.04, abs=0.05)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_window_is_that_of_the_whole_image(name: str) -> None:
+    counts, _ = draw_field(GRANULES)
+    preprocessing = Preprocessing(name)
+    windows = preprocessing.windows(counts)
+    assert windows.shape == counts.shape
+    place = np.s_[7:31, 40:80]
+    assert np.array_equal(windows[place], preprocessing.prepare(counts)[place])
+    resized = Preprocessing(name, resize=(30, 40))
+    assert np.array_equal(resized.windows(counts)[place], resized.prepare(counts)[place])
+
+
+def test_a_scale() -> None:
+    # (3 - 1) / 4; without any range at all nothing is divided.
+    assert Scale(1, 4).apply(np.array([[3]], np.uint8)).tolist() == [[0.5]]
+    assert Scale(1, 0).apply(np.array([[3]], np.uint8)).tolist() == [[2]]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from sgseg.inference.segment import to_labels
+from sgseg.inference.segment import drop_small, to_labels
 
 MAPS = arrays(
     np.float32,
@@ -31,6 +31,14 @@ def test_labels_equal_those_of_scikit_image(
     assert {frozenset(map(tuple, np.argwhere(found == n).tolist())) for n in names} == expected
     assert names == list(range(1, len(expected) + 1))
     assert found.dtype == np.int32
+
+
+@given(MAPS, st.integers(1, 6))
+def test_a_mask_without_what_is_small_is_that_of_the_labels(
+    probability: NDArray[np.float32], min_area_px: int
+) -> None:
+    expected = to_labels(probability, threshold=0.5, min_area_px=min_area_px) > 0
+    assert np.array_equal(drop_small(probability > 0.5, min_area_px=min_area_px), expected)
 
 
 def test_a_pixel_must_be_above_the_threshold() -> None:

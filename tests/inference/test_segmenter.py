@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 
 from sgseg.errors import InputError
 from sgseg.inference import segmenter as segmenter_module
+from sgseg.inference import tiles
 from sgseg.inference.bundle import read_spec
-from sgseg.inference.network import OnnxNetwork
 from sgseg.inference.preprocess import Preprocessing
 from sgseg.inference.segment import to_labels
 from sgseg.inference.segmenter import Segmenter
@@ -111,7 +112,7 @@ def test_orientations_are_averaged_where_the_bundle_says_so(make_bundle: MakeBun
     field = np.zeros((9, 9), np.uint16)
     for orientations in (1, 8):
         spec = read_spec(make_bundle(orientations=orientations))
-        segmenter = Segmenter(spec, [ramp], Preprocessing("background"))  # type: ignore[list-item]
+        segmenter = Segmenter(spec, [ramp], Preprocessing("background"))
         # From all sides alike, left and right cancel out: (c + (1 - c)) / 2.
         expected = ramp(field) if orientations == 1 else np.full((9, 9), 0.5)
         assert np.allclose(segmenter.probability(field), expected)
@@ -128,7 +129,7 @@ def test_orientations_can_be_asked_for_image_by_image(make_bundle: MakeBundle) -
         return np.broadcast_to(np.linspace(0, 1, image.shape[1], dtype=np.float32), image.shape)
 
     spec = read_spec(make_bundle(2.0, 2.0, orientations=8))
-    segmenter = Segmenter(spec, [ramp, ramp], Preprocessing("background"))  # type: ignore[list-item]
+    segmenter = Segmenter(spec, [ramp, ramp], Preprocessing("background"))
     field = np.zeros((9, 9), np.uint16)
     assert np.array_equal(segmenter.probability(field, orientations=1), ramp(field))
     assert np.array_equal(segmenter.probabilities(field, orientations=1), [ramp(field)] * 2)
@@ -142,7 +143,7 @@ def test_the_first_members_are_used(asked: str | int, used: int, make_bundle: Ma
     segmenter = Segmenter.load(folder, members=asked)
     maps = Segmenter.load(folder).probabilities(counts)
     assert segmenter.n_members == used
-    assert segmenter.spec.members == [f"member_{k}.onnx" for k in range(used)]
+    assert segmenter.spec.members == [f"fold_{k}" for k in range(used)]
     assert np.array_equal(segmenter.probability(counts), maps[:used].mean(axis=0))
 
 
@@ -156,12 +157,6 @@ def test_the_bundle_says_how_many_members_unless_the_call_does(make_bundle: Make
 def test_more_members_than_there_are(members: int, make_bundle: MakeBundle) -> None:
     with pytest.raises(InputError, match=f"members: {members} asked for; expected 1 to 2"):
         Segmenter.load(make_bundle(1.5, 2.0), members=members)
-
-
-def test_a_member_that_is_not_used_is_not_loaded(make_bundle: MakeBundle) -> None:
-    folder = make_bundle(1.5, 2.0)
-    (folder / "member_1.onnx").unlink()
-    assert Segmenter.load(folder, members="one").n_members == 1
 
 
 def test_other_orientations_bring_their_own_threshold(make_bundle: MakeBundle) -> None:
@@ -224,28 +219,132 @@ def test_the_map_is_made_on_request_only(make_bundle: MakeBundle) -> None:
     assert found.disagreement is not None
 
 
-def test_each_network_runs_once_and_few_maps_are_alive(
+def test_each_network_sees_each_tile_once_and_no_map_of_it_is_kept(
     make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Each map that a network returns is counted until nobody holds it any more.
-    alive, most, calls = set(), 0, 0
+    # Each array that a network returns is counted until nobody holds it any more.
+    alive, most, seen = set(), 0, []
 
     class Watched(np.ndarray):
         def __del__(self) -> None:
             alive.discard(id(self))
 
-    run = segmenter_module.run_in_orientations
-
-    def counted(network: OnnxNetwork, image: Any, orientations: int) -> Any:
-        nonlocal most, calls
-        found = run(network, image, orientations).view(Watched)
+    def network(number: int, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        nonlocal most
+        found = (image > 2).astype(np.float32).view(Watched)
         alive.add(id(found))
-        most, calls = max(most, len(alive)), calls + 1
+        most = max(most, len(alive))
+        seen.append((number, image.shape))
         return found
 
-    monkeypatch.setattr(segmenter_module, "run_in_orientations", counted)
-    segmenter = Segmenter.load(make_bundle(*np.linspace(1.5, 2.5, 8)))
-    segmenter.predict(draw_field(GRANULES)[0], with_deviation=True)
-    assert calls == 8
+    monkeypatch.setattr(tiles, "CORE_PX", 32)
+    spec = read_spec(make_bundle(*np.linspace(1.5, 2.5, 8)))
+    networks = [partial(network, number) for number in range(8)]
+    segmenter = Segmenter(spec, networks, Preprocessing("background"))
+    pixels, _ = draw_field(GRANULES)
+    found = segmenter.predict(pixels, with_deviation=True)
+    # 60 x 80 px in tiles of 32 and a margin of 16: two rows of 48 and 44, three columns of 48, 64
+    # and 32 px.
+    windows = [(rows, columns) for rows in (48, 44) for columns in (48, 64, 32)]
+    assert seen == [(number, window) for window in windows for number in range(8)]
     # The one that is added and the one before it, which the loop still names.
     assert most <= 2
+    assert found.labels.max() == 3
+
+
+def test_members_in_tiles_are_those_of_the_whole_image(
+    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels, _ = draw_field(GRANULES)
+    segmenter = Segmenter.load(make_bundle(1.5, 2.5, 3.2, orientations=8))
+    whole = segmenter.predict(pixels, with_deviation=True)
+    monkeypatch.setattr(tiles, "CORE_PX", 32)
+    tiled = segmenter.predict(pixels, with_deviation=True)
+    assert np.array_equal(tiled.labels, whole.labels)
+    assert np.array_equal(tiled.probability, whole.probability)
+    assert np.array_equal(tiled.deviation, whole.deviation)
+    assert tiled.disagreement is not None
+    assert whole.disagreement is not None
+    assert np.array_equal(tiled.disagreement.granules, whole.disagreement.granules)
+    assert tiled.disagreement.image == whole.disagreement.image > 0
+
+
+def test_threshold_and_minimum_area_of_a_call(make_bundle: MakeBundle) -> None:
+    # At 2.2 times the cell: 1 / (1 + exp(-10 (2.2 - 2))) = 0.88 for one member, at 2.1 0.73 for the
+    # other, 0.81 together.
+    pixels, truth = draw_field([(40, 12)], brightness=2.2)
+    segmenter = Segmenter.load(make_bundle(2.0, 2.1, threshold=0.9))
+    assert not segmenter.predict(pixels).labels.any()
+    found = segmenter.predict(pixels, threshold=0.5)
+    assert np.array_equal(found.labels, truth)
+    assert found.disagreement is not None
+    assert found.disagreement.granules.tolist() == [0]
+    assert not segmenter.predict(pixels, threshold=0.5, min_area_px=10).labels.any()
+    assert segmenter.predict(pixels, threshold=0.5, min_area_px=9).labels.any()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"threshold": 1.5}, r"threshold: got 1\.5; expected a number in \[0, 1\]"),
+        ({"threshold": float("nan")}, "threshold: got nan"),
+        ({"min_area_px": 0}, "min_area_px: got 0; expected a whole number, at least 1"),
+        ({"min_area_px": 2.5}, "min_area_px: got 2.5"),
+    ],
+)
+def test_a_threshold_that_is_none(
+    options: dict[str, Any], said: str, make_bundle: MakeBundle
+) -> None:
+    with pytest.raises(InputError, match=said):
+        Segmenter.load(make_bundle()).predict(draw_field([])[0], **options)
+
+
+def test_a_prediction_says_what_is_unlike_the_training_images(make_bundle: MakeBundle) -> None:
+    pixels, _ = draw_field(GRANULES)
+    known = {"images": 5, "pixel_size_um": [0.2, 0.2]}
+    segmenter = Segmenter.load(make_bundle(statistics=known))
+    assert segmenter.predict(pixels, pixel_size_um=0.2).warnings == ()
+    assert segmenter.predict(pixels).warnings == ()
+    (warning,) = segmenter.predict(pixels, pixel_size_um=0.65).warnings
+    assert warning == (
+        "pixel size: 0.65 um; the training images had 0.2 um: granules look 3.2 times smaller to "
+        "the model"
+    )
+    # Where images are brought to one pixel size, the network never sees another.
+    settings = {"normalise": "background", "target_pixel_size_um": 0.2}
+    rescaling = Segmenter.load(make_bundle(statistics=known, preprocessing=settings))
+    assert rescaling.predict(pixels, pixel_size_um=0.65).warnings == ()
+
+
+def test_granules_are_compared_as_the_network_sees_them(make_bundle: MakeBundle) -> None:
+    # Five granules of 9 px: circles of sqrt(4 / pi x 9) = 3.39 px.
+    pixels, _ = draw_field([(10, 10), (20, 30), (40, 12), (50, 40), (30, 45)])
+    known = {"images": 5, "diameter_px": [3.2, 3.5]}
+    assert Segmenter.load(make_bundle(statistics=known)).predict(pixels).warnings == ()
+    # Three times as large: about 10 px, more than 1.5 x 3.5.
+    settings = {"normalise": "background", "resize": [180, 240]}
+    enlarged = Segmenter.load(make_bundle(statistics=known, preprocessing=settings))
+    (warning,) = enlarged.predict(pixels).warnings
+    assert warning.startswith("granule size: half of those found are more than ")
+
+
+def test_memory_is_given_back_after_a_large_image(
+    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = []
+    spec = read_spec(make_bundle())
+    network = partial(np.multiply, np.float32(0))
+    segmenter = Segmenter(
+        spec, [network], Preprocessing("background"), release=lambda: released.append(1)
+    )
+    pixels, _ = draw_field([])
+    segmenter.predict(pixels)
+    assert released == []
+    monkeypatch.setattr(segmenter_module, "LARGE_PX", 60 * 80 - 1)
+    segmenter.predict(pixels)
+    assert released == [1]
+    # And a bundle works on after it.
+    loaded = Segmenter.load(make_bundle(1.5, 2.0))
+    pixels, truth = draw_field(GRANULES)
+    for _ in range(2):
+        assert np.array_equal(loaded.predict(pixels).labels > 0, truth > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,10 @@ def test_a_row_per_image() -> None:
         "pixel_size_um": 0.5,
         "area_fraction": round(5 / 12, 8),
         "uncertainty": 0.2,
+        "warnings": "",
     }
+    warned = replace(FOUND, warnings=("noise: 9 %; too much", "focus: 0.1"))
+    assert field_row("a.tif", warned, 0.5)["warnings"] == "noise: 9 %; too much | focus: 0.1"
 
 
 def test_an_image_without_granules() -> None:

@@ -45,6 +45,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.setenv(f"GIT_{who}_{name}", value)
     (tmp_path / "code.py").write_text("a = 1\n")
     (tmp_path / "dvc.lock").write_text("schema: '2.0'\n")
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry/history.jsonl").write_text("")
     for command in ("init -q -b main", "add .", "commit -q -m first"):
         subprocess.run(["git", "-C", str(tmp_path), *command.split()], check=True)
     return tmp_path
@@ -57,6 +59,7 @@ def test_git_state(repository: Path) -> None:
     assert (state.commit, state.branch, state.dirty) == (head.strip(), "main", False)
 
     (repository / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    (repository / "registry/history.jsonl").write_text("{}\n")
     (repository / "untracked.txt").write_text("")
     assert git_state(repository) == state
 

@@ -9,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from sgseg.errors import InputError
+from sgseg.errors import InputError, Problem
 from sgseg.tracking import StoreError, tracking_uri
-from sgseg.tracking.store import failures_named, open_store, store_home, without_password
+from sgseg.tracking.store import (
+    failures_named,
+    open_existing_store,
+    open_store,
+    store_home,
+    without_password,
+)
 
 
 def test_the_default_is_a_file_in_the_project(
@@ -75,6 +81,29 @@ def test_a_store_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(StoreError, match=r"mlflow\.db.*not a database.*sgseg track"):
         open_store(tmp_path, "sgseg")
+
+
+def test_a_store_that_must_be_there(tmp_path: Path, empty_store: Path) -> None:
+    with pytest.raises(StoreError, match="no such store"):
+        open_existing_store(tmp_path)
+    (tmp_path / "mlflow.db").touch()
+    with pytest.raises(StoreError, match="no such store"):
+        open_existing_store(tmp_path)
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    store = open_existing_store(tmp_path)
+    assert store.client.search_registered_models() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_what_is_said_after_a_failure() -> None:
+    mistake = InputError(Problem("here", "wrong"))
+    with pytest.raises(InputError) as caught, failures_named("sqlite:///x"):
+        raise mistake
+    assert caught.value is mistake
+    for options, later in (({}, True), ({"afterwards": ""}, False)):
+        with pytest.raises(StoreError) as caught, failures_named("sqlite:///x", **options):
+            raise OSError("disk full")
+        assert ("sgseg track" in str(caught.value)) == later
 
 
 def test_the_package_does_not_import_mlflow() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sgseg.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from sgseg.inference.predict import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +27,19 @@ def add_parser(subparsers: Any) -> None:
         "table of the images (fields.csv) and one of all granules (granules.csv).",
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image file or folder")
-    parser.add_argument(
+    model = parser.add_mutually_exclusive_group()
+    model.add_argument(
         "--model",
-        type=Path,
-        default=Path("models/evaluated"),
-        metavar="DIR",
-        help="folder of an evaluated model (default: %(default)s)",
+        default="models/evaluated",
+        metavar="MODEL",
+        help="folder of an evaluated model, or one of the registry: models:/NAME@ALIAS or "
+        "models:/NAME/VERSION (default: %(default)s)",
+    )
+    model.add_argument(
+        "--url",
+        metavar="URL",
+        help="a model that is served (mlflow models serve) instead of one on this machine, such as "
+        "http://127.0.0.1:5001; the token of a proxy in front of it is taken from SGSEG_TOKEN",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the results")
     parser.add_argument("--channel", help="number (from 0) or name of the stress-granule channel")
@@ -57,6 +68,18 @@ def add_parser(subparsers: Any) -> None:
         help="8 averages over mirrored and turned images, 1 is eight times as fast (default: as "
         "the model says)",
     )
+    parser.add_argument(
+        "--threshold",
+        type=_probability,
+        metavar="P",
+        help="what is more probable than this is granule (default: as chosen for the model)",
+    )
+    parser.add_argument(
+        "--min-area-px",
+        type=_area,
+        metavar="N",
+        help="smaller granules are dropped (default: as chosen for the model)",
+    )
     parser.add_argument("--overlay", action="store_true", help="also write <name>_overlay.png")
     parser.add_argument(
         "--uncertainty",
@@ -73,6 +96,20 @@ def _positive(text: str) -> float:
     return value
 
 
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"a number in [0, 1] is needed. Received: {text}")
+    return value
+
+
+def _area(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a whole number above 0 is needed. Received: {text}")
+    return value
+
+
 def _members(text: str) -> str | int:
     if text in {"all", "one"}:
         return text
@@ -84,10 +121,41 @@ def _members(text: str) -> str | int:
 def run(arguments: argparse.Namespace) -> int:
     """Carry out `sgseg predict`."""
     from sgseg.inference.predict import Reading, find_tasks, predict_files  # noqa: PLC0415
+
+    predictor = _local(arguments) if arguments.url is None else _remote(arguments)
+    tasks = find_tasks(arguments.paths, arguments.out)
+    channel = arguments.channel
+    problems = predict_files(
+        predictor,
+        tasks,
+        arguments.out,
+        reading=Reading(
+            channel=int(channel) if channel is not None and channel.isdecimal() else channel,
+            projection=arguments.projection,
+            pixel_size_um=arguments.pixel_size_um,
+        ),
+        threshold=arguments.threshold,
+        min_area_px=arguments.min_area_px,
+        with_overlay=arguments.overlay,
+        with_uncertainty=arguments.uncertainty,
+    )
+    bad, n = len(problems), len(tasks)
+    log.info("%d of %d images segmented into %s", n - bad, n, arguments.out)
+    if problems:
+        raise InputError(*problems, title=f"{bad} of {n} images could not be segmented:")
+    return 0
+
+
+def _local(arguments: argparse.Namespace) -> Predictor:
     from sgseg.inference.segmenter import Segmenter  # noqa: PLC0415
 
+    model = arguments.model
+    if model.startswith("models:"):
+        from sgseg.registry.bundles import bundle_of  # noqa: PLC0415
+
+        model = bundle_of(model)
     segmenter = Segmenter.load(
-        arguments.model, members=arguments.members, orientations=arguments.orientations
+        model, members=arguments.members, orientations=arguments.orientations
     )
     if segmenter.n_members == 1:
         if arguments.uncertainty:
@@ -100,22 +168,17 @@ def run(arguments: argparse.Namespace) -> int:
                 )
             )
         log.info("One network alone: no uncertainty in the tables.")
-    tasks = find_tasks(arguments.paths, arguments.out)
-    channel = arguments.channel
-    problems = predict_files(
-        segmenter,
-        tasks,
-        arguments.out,
-        reading=Reading(
-            channel=int(channel) if channel is not None and channel.isdecimal() else channel,
-            projection=arguments.projection,
-            pixel_size_um=arguments.pixel_size_um,
-        ),
-        with_overlay=arguments.overlay,
-        with_uncertainty=arguments.uncertainty,
-    )
-    bad, n = len(problems), len(tasks)
-    log.info("%d of %d images segmented into %s", n - bad, n, arguments.out)
+    return segmenter
+
+
+def _remote(arguments: argparse.Namespace) -> Predictor:
+    from sgseg.client import RemoteSegmenter  # noqa: PLC0415
+
+    problems = [
+        Problem(f"--{name}", "the server decides", remedy=f"Leave out --{name}, or --url.")
+        for name in ("members", "orientations")
+        if getattr(arguments, name) is not None
+    ]
     if problems:
-        raise InputError(*problems, title=f"{bad} of {n} images could not be segmented:")
-    return 0
+        raise InputError(*problems)
+    return RemoteSegmenter(arguments.url, token=os.environ.get("SGSEG_TOKEN"))

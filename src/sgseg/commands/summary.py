@@ -1,4 +1,4 @@
-"""`sgseg summary`: the scores of the last evaluation, as a table."""
+"""`sgseg summary`: the scores of the last evaluation as a table, and where to go from there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 MLFLOW_UI, LOCAL_STORE = ".venv/bin/mlflow ui", "sqlite:///mlflow.db"
+SERVE = "make serve  (docs/serving.md)"
 SCORES = (
     "object_f1",
     "object_precision",
@@ -30,6 +31,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--report", default="reports/evaluation", metavar="DIR", help="what `evaluate` wrote"
     )
+    parser.add_argument(
+        "--promotion", default="reports/promotion", metavar="DIR", help="what `promote` wrote"
+    )
     parser.set_defaults(run=run)
 
 
@@ -48,5 +52,19 @@ def run(arguments: argparse.Namespace) -> int:
         f"\n{table}\n\n"
         f"report and pictures   {report / 'report.html'}\n"
         f"compare runs          {runs}\n"
+        f"{_promotion(Path(arguments.promotion))}"
     )
     return 0
+
+
+def _promotion(folder: Path) -> str:
+    """What the gate said, and how to serve the model in use; nothing before it was asked."""
+    from sgseg.gate.decision import FILE, read_decision  # noqa: PLC0415
+
+    if not (folder / FILE).is_file():
+        return ""
+    decision = read_decision(folder)
+    said = {"promote": "promoted", "keep": "not promoted"}[decision.outcome]
+    return (
+        f"the gate              {said}: {folder / 'decision.html'}\nserve the model       {SERVE}\n"
+    )

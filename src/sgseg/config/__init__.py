@@ -2,13 +2,17 @@
 
 from sgseg.config.load import load_params, sources_of_space, with_values
 from sgseg.config.params import Condition, Params, Simulate, Split, Validate
+from sgseg.config.promote import Floors, Margins, Promote
 from sgseg.config.search import Bounds, Choice, Range, Tune, Variants
 
 __all__ = [
     "Bounds",
     "Choice",
     "Condition",
+    "Floors",
+    "Margins",
     "Params",
+    "Promote",
     "Range",
     "Simulate",
     "Split",

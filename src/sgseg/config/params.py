@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from sgseg.config.experiments import Ablations, LearningCurve, Pretrain
+from sgseg.config.promote import Promote
 from sgseg.config.recipe import Network, Train
 from sgseg.config.search import Tune
 from sgseg.config.values import Count, Fraction, NotNegative, Positive, Section, Seed, Share
@@ -118,6 +119,7 @@ class Params(Section):
     tune: Tune
     predict: Predict
     evaluate: Evaluate
+    promote: Promote
     pretrain: Pretrain
     learning_curve: LearningCurve
     ablations: Ablations

@@ -36,7 +36,7 @@ from sgseg.evaluation.operating import (
 )
 from sgseg.evaluation.results import Evaluation, NetworkScores, Scored
 from sgseg.evaluation.summary import ImageCounts, count_image
-from sgseg.inference.bundle import BundleSpec
+from sgseg.inference.bundle import BundleSpec, spec_preprocessing
 from sgseg.inference.network import ORIENTATIONS
 from sgseg.inference.segmenter import Segmenter
 from sgseg.inference.uncertainty import RunningMoments
@@ -230,21 +230,27 @@ def bundle_spec(
     facts: dict[str, Any] | None = None,
     *,
     other_points: Mapping[int, OperatingPoint] | None = None,
-    pixel_size_um: float | None = None,
+    data: DataSet | None = None,
 ) -> BundleSpec:
     """How to use the members, with the chosen threshold and minimum area; see `BundleSpec`.
 
-    `other_points` are those chosen for other numbers of orientations than the one in use.
+    `other_points` are those chosen for other numbers of orientations than the one in use; `data`
+    says what the members were trained on.
     """
+    preprocessing = params.preprocess.model_dump()
     return BundleSpec(
         members=members,
-        preprocessing=params.preprocess.model_dump(),
+        preprocessing=preprocessing,
         threshold=point.threshold,
         min_area_px=point.min_area_px,
         margin_px=margin_px,
         orientations=params.predict.orientations,
         members_in_use=params.predict.members,
         points_at_orientations={str(n): asdict(at) for n, at in (other_points or {}).items()},
-        pixel_size_um=pixel_size_um,
+        pixel_size_um=None if data is None else data.median_pixel_size_um,
+        statistics={}
+        if data is None
+        else data.training_statistics(spec_preprocessing(preprocessing)),
+        trained_on=[] if data is None else data.trained_on,
         facts=facts or {},
     )

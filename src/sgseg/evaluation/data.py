@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from sgseg.dataset.manifest import (
     read_canonical_labels,
     read_manifest,
 )
+from sgseg.inference.preprocess import Preprocessing
+from sgseg.inference.watch import as_seen, training_statistics
 
 Labels = NDArray[np.int32]
 Probability = NDArray[np.float32]
@@ -27,7 +30,11 @@ class DataSet:
         self._folder = folder
         manifest = read_manifest(folder).set_index("image_id")
         self._pixel_size = manifest["pixel_size_um"]
+        self._pixel_hash = manifest["pixel_hash"]
         self.group: dict[str, str] = dict(zip(roles["image_id"], roles["group"], strict=True))
+        self.development_ids: list[str] = roles.loc[
+            roles["set"] == "development", "image_id"
+        ].tolist()
         self.test_ids: list[str] = roles.loc[roles["set"] == "test", "image_id"].tolist()
         self.fold_of: dict[str, int] = {
             image_id: fold
@@ -47,6 +54,23 @@ class DataSet:
         """None where unknown."""
         size = self._pixel_size[image_id]
         return None if pd.isna(size) else float(size)
+
+    @property
+    def trained_on(self) -> list[str]:
+        """`pixel_hash` of every development image, sorted: each has a part in some member."""
+        return sorted(set(self._pixel_hash[self.development_ids]))
+
+    def training_statistics(self, preprocessing: Preprocessing) -> dict[str, Any]:
+        """What the development images are like, see `watch`."""
+        images, areas = [], []
+        for image_id in self.development_ids:
+            size = self.pixel_size_um(image_id)
+            image, scale = as_seen(preprocessing, self.pixels(image_id), size)
+            labels = self.truth(image_id)
+            images.append(image)
+            found = np.bincount(labels[labels > 0])
+            areas.append(found[found > 0] * scale**2)
+        return training_statistics(images, areas)
 
     @property
     def median_pixel_size_um(self) -> float | None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import mistune
 import pandas as pd
 
 from sgseg.config import Params
@@ -23,6 +19,7 @@ from sgseg.evaluation.illustrations import (
     write_galleries,
 )
 from sgseg.evaluation.metrics import metrics_tree
+from sgseg.evaluation.pages import render, to_html
 from sgseg.evaluation.results import Evaluation
 from sgseg.evaluation.table import (
     AVERAGING_COLUMNS,
@@ -33,14 +30,6 @@ from sgseg.evaluation.table import (
     score_rows,
 )
 from sgseg.evaluation.timing import Timing
-
-STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:80rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;display:block;overflow-x:auto;font-variant-numeric:tabular-nums}
-th,td{border-bottom:1px solid #ddd;padding:.3rem .6rem;text-align:right}
-td{white-space:nowrap}
-th:first-child,td:first-child{text-align:left}img{max-width:100%}code{background:#f3f3f3}
-"""
 
 
 def write_report(
@@ -78,19 +67,14 @@ def write_report(
     pictures = write_galleries(folder, evaluation, params, data, maps)
     pictures += write_curves(folder, evaluation)
     pictures += write_disagreement(folder, evaluation.disagreement)
-    text = _render(
+    text = render(
+        "report.md.jinja",
         _context(evaluation, params, metrics, copies, findings)
         | _averaging_context(params, metrics, timing)
-        | {"pictures": pictures, "data_digest": data_digest, "commit": commit}
+        | {"pictures": pictures, "data_digest": data_digest, "commit": commit},
     )
     _write(folder / "report.md", text)
-    page = mistune.create_markdown(plugins=["table"])(text)
-    title = html.escape(f"sgseg: {params.data.source}")
-    _write(
-        folder / "report.html",
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style>{page}</html>\n",
-    )
+    _write(folder / "report.html", to_html(text, title=f"sgseg: {params.data.source}"))
     return metrics
 
 
@@ -203,27 +187,3 @@ def _fold_row(evaluation: Evaluation, metrics: dict[str, Any], fold: int) -> dic
         "threshold": evaluation.points[fold].threshold,
         "min_area_px": evaluation.points[fold].min_area_px,
     }
-
-
-def _render(context: dict[str, Any]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("sgseg.evaluation"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # it is Markdown: names go through the two filters
-        trim_blocks=False,
-    )
-    environment.filters |= {"code": _as_code, "plain": _as_plain}
-    return environment.get_template("report.md.jinja").render(context)
-
-
-def _as_code(text: str) -> str:
-    """A name as Markdown code: shown letter by letter, whatever it holds."""
-    text = " ".join(str(text).split())
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    pad = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{pad}{text}{pad}{fence}"
-
-
-def _as_plain(text: str) -> str:
-    """A text in Markdown without any mark-up of its own."""
-    return re.sub(r"([\\`*_\[\]<>#|~&])", r"\\\1", " ".join(str(text).split()))

@@ -23,7 +23,12 @@ from sgseg.training.code import WEIGHT_CODE
 from sgseg.training.out_of_fold import FoldResult
 
 # What shapes the weights of a fold and its predictions.
-CODE = (*WEIGHT_CODE, "src/sgseg/inference/network.py", "src/sgseg/training/out_of_fold.py")
+CODE = (
+    *WEIGHT_CODE,
+    "src/sgseg/inference/network.py",
+    "src/sgseg/inference/tiles.py",
+    "src/sgseg/training/out_of_fold.py",
+)
 LOG_FILE = "log.txt"
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sgseg.errors import InputError, Problem
+from sgseg.images.source import InMemory, Source
 
 MAX_PIXELS = 400_000_000
 DAMAGED = "The file is damaged or incomplete: copy it again from the microscope or the original."
@@ -62,7 +62,7 @@ class Layout:
 class Opened:
     """A layout and the way to its pixels: `load(channel or None)` -> (channels, slices, H, W)."""
 
-    path: Path
+    path: Source
     layout: Layout
     load: Callable[[int | None], Pixels]
 
@@ -72,7 +72,7 @@ class Opened:
 
 
 @contextmanager
-def decoding(path: Path, kind: str) -> Iterator[None]:
+def decoding(path: Source, kind: str) -> Iterator[None]:
     """Turn whatever a decoder throws at a damaged file into an `InputError` that names the file.
 
     Decoders meet damaged bytes anywhere, so what they raise is anything from `struct.error` to
@@ -91,7 +91,7 @@ def decoding(path: Path, kind: str) -> Iterator[None]:
         raise InputError(problem) from None
 
 
-def check_size(path: Path, layout: Layout, *, planes: int, max_pixels: int) -> None:
+def check_size(path: Source, layout: Layout, *, planes: int, max_pixels: int) -> None:
     """Refuse before decoding what would not fit; `planes` are all that have to be decoded."""
     if layout.height < 1 or layout.width < 1:
         raise InputError(
@@ -111,12 +111,13 @@ def check_size(path: Path, layout: Layout, *, planes: int, max_pixels: int) -> N
     )
 
 
-def first_bytes(path: Path, count: int = 16) -> bytes:
+def first_bytes(path: Source, count: int = 16) -> bytes:
     """The beginning of a file that exists, can be read and is not empty."""
-    if not path.exists():
-        raise InputError(Problem(str(path), "no such file"))
-    if not path.is_file():
-        raise InputError(Problem(str(path), "not a file", "an image file"))
+    if not isinstance(path, InMemory):
+        if not path.exists():
+            raise InputError(Problem(str(path), "no such file"))
+        if not path.is_file():
+            raise InputError(Problem(str(path), "not a file", "an image file"))
     try:
         with path.open("rb") as file:
             start = file.read(count)

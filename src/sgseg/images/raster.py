@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import imagecodecs
@@ -16,6 +15,7 @@ from sgseg.errors import InputError, Problem
 from sgseg.images import colour
 from sgseg.images.calibration import believable
 from sgseg.images.planes import DAMAGED, Layout, Opened, Pixels, check_size, decoding
+from sgseg.images.source import Source, byte_count
 
 SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP"}
 
@@ -35,14 +35,14 @@ _MODE_CHANNELS = {"1": 1, "L": 1, "P": 3, "RGB": 3, "RGBA": 3}
 
 
 @contextmanager
-def open_raster(path: Path, kind: str, max_pixels: int) -> Iterator[Opened]:
+def open_raster(path: Source, kind: str, max_pixels: int) -> Iterator[Opened]:
     """Open a PNG, JPEG or BMP; only the header is read until `load` is called."""
     with path.open("rb") as file:
         with decoding(path, kind):
             image = _READERS[kind](file, str(path))
         layout = _png_layout(path, file, image) if kind == "PNG" else _layout(path, kind, image)
         check_size(path, layout, planes=1, max_pixels=max_pixels)
-        size = path.stat().st_size
+        size = byte_count(path)
         if layout.height * layout.width > size * _PIXELS_PER_BYTE[kind]:
             promised = f"promises {layout.width} x {layout.height} pixels in {size} bytes"
             raise InputError(Problem(str(path), promised, remedy=DAMAGED))
@@ -63,7 +63,7 @@ def open_raster(path: Path, kind: str, max_pixels: int) -> Iterator[Opened]:
         yield Opened(path, layout, load)
 
 
-def _png_layout(path: Path, file: BinaryIO, image: ImageFile) -> Layout:
+def _png_layout(path: Source, file: BinaryIO, image: ImageFile) -> Layout:
     # Pillow reduces 16-bit colour to 8 bits, so pixels come from libpng, and so does their type.
     file.seek(0)
     header = file.read(_PNG_COLOUR + 1)
@@ -87,7 +87,7 @@ def _png_layout(path: Path, file: BinaryIO, image: ImageFile) -> Layout:
     )
 
 
-def _layout(path: Path, kind: str, image: ImageFile) -> Layout:
+def _layout(path: Source, kind: str, image: ImageFile) -> Layout:
     if image.mode not in _MODE_CHANNELS:
         what = f"colour model {image.mode}"
         expected = "gray or red-green-blue"

@@ -19,6 +19,7 @@ from sgseg.images import colour, raster, tiff
 from sgseg.images.calibration import square
 from sgseg.images.files import IMAGE_SUFFIXES, find_images
 from sgseg.images.planes import MAX_PIXELS, Layout, Opened, Pixels, check_size, first_bytes
+from sgseg.images.source import InMemory, Source
 from sgseg.images.values import bit_depth_of, plain_type, refuse_unusable_type
 
 Projection = Literal["max", "mean", "sum", "min", "median"]
@@ -55,8 +56,9 @@ class Image:
 
 
 def read_image(
-    path: str | Path,
+    source: str | Path | bytes,
     *,
+    name: str = "image",
     channel: int | str | None = None,
     projection: str | None = None,
     bit_depth: int | None = None,
@@ -67,8 +69,10 @@ def read_image(
 
     Parameters
     ----------
-    path : PNG, JPEG, BMP, TIFF, ImageJ TIFF or OME-TIFF
-        What counts is the content, not the ending.
+    source : PNG, JPEG, BMP, TIFF, ImageJ TIFF or OME-TIFF
+        Path of a file, or the bytes of one. What counts is the content, not the ending.
+    name : str
+        What errors call bytes; a file is called by its path.
     channel : int or str, optional
         Counted from 0, or its name in the file (upper and lower case are the same); red, green or
         blue of a picture in colour. Needed where an image has several channels or shows several
@@ -98,7 +102,7 @@ def read_image(
     and 32-bit integers are read where every value fits 16 bits without a sign, 64-bit float as
     32-bit. Transparency is accepted only where nothing is transparent.
     """
-    path = Path(path)
+    path = InMemory(source, name) if isinstance(source, bytes) else Path(source)
     if projection is not None and projection not in PROJECTIONS:
         known = ", ".join(PROJECTIONS)
         raise InputError(Problem(f"projection {projection!r}", "unknown", f"one of {known}"))
@@ -124,8 +128,8 @@ def read_image(
 
 
 @contextmanager
-def open_file(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Opened]:
-    """Open an image or mask file by its content; only its header is read, and its size checked."""
+def open_file(path: Source, *, max_pixels: int = MAX_PIXELS) -> Iterator[Opened]:
+    """Open an image or mask by its content; only its header is read, and its size checked."""
     start = first_bytes(path)
     if start.startswith(tiff.SIGNATURES):
         with tiff.open_tiff(path, max_pixels) as opened:

@@ -6,15 +6,15 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tifffile import EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage, TiffPageSeries
 
 from sgseg.errors import InputError, Problem
-from sgseg.images import colour
+from sgseg.images import colour, embedded
 from sgseg.images.planes import DAMAGED, Layout, Opened, Pixels, check_size, decoding
+from sgseg.images.source import InMemory, Source
 from sgseg.images.tiff_metadata import (
     channel_names,
     ome_xml,
@@ -33,13 +33,14 @@ _UNKNOWN = "IQ"
 
 
 @contextmanager
-def open_tiff(path: Path, max_pixels: int) -> Iterator[Opened]:
+def open_tiff(path: Source, max_pixels: int) -> Iterator[Opened]:
     """Open a TIFF; only the headers are read until `load` is called."""
     # What tifffile logs about a damaged file, with stack traces, is said by InputError here.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
     with decoding(path, "TIFF"):
         # Other files that an OME-TIFF names are never opened.
-        tif = TiffFile(path, _multifile=False)
+        file = path.open() if isinstance(path, InMemory) else path
+        tif = TiffFile(file, _multifile=False)
     with tif:
         with decoding(path, "TIFF"):
             page = tif.pages.first
@@ -53,7 +54,7 @@ def open_tiff(path: Path, max_pixels: int) -> Iterator[Opened]:
 class _Stack:
     """The one image of a TIFF file, its axes in the order channel, slice, row, column."""
 
-    def __init__(self, path: Path, tif: TiffFile) -> None:
+    def __init__(self, path: Source, tif: TiffFile) -> None:
         self.path, self.tif = path, tif
         self.ome = ome_xml(tif)
         self.series = self._only_series()
@@ -161,7 +162,7 @@ class _Stack:
         if offset is not None:
             self._check_segment(offset, math.prod(shape) * dtype.itemsize)
             stored_type = dtype.newbyteorder("<" if self.tif.byteorder == "<" else ">")
-            stored: Pixels = np.memmap(self.path, stored_type, "r", offset, tuple(shape))
+            stored = self._stored(stored_type, offset, tuple(shape))
             return np.array(stored[tuple(only)], dtype=dtype), axes
         pages = list(self.series.pages)
         page_shape = self.keyframe.shape
@@ -176,12 +177,38 @@ class _Stack:
         pixels = np.stack(planes).reshape(*grid.shape, *page_shape)
         return (pixels if by_page else pixels[tuple(only)]), axes
 
+    def _stored(self, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...]) -> Pixels:
+        """Pixels that lie uncompressed and in one piece, where they are."""
+        if isinstance(self.path, InMemory):
+            return np.ndarray(shape, dtype, self.path.content, offset)
+        return np.memmap(self.path, dtype, "r", offset, shape)
+
     def _decode(self, page: Any) -> Pixels:
         if page is None:
             raise self._refuse("a plane is missing", remedy=DAMAGED)
         for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
             self._check_segment(offset, count)
+            self._check_picture(page, offset, count)
         return np.asarray(page.asarray(maxworkers=1))
+
+    def _check_picture(self, page: Any, offset: int, count: int) -> None:
+        if page.compression in embedded.PLAIN:
+            return
+        if page.compression not in embedded.PICTURES:
+            name = getattr(page.compression, "name", str(page.compression))
+            raise self._refuse(
+                f"pixels compressed as {name}",
+                "none, LZW, deflate (ZIP), PackBits, LZMA, Zstandard, JPEG or JPEG 2000",
+                "Save it without compression, or with LZW or ZIP.",
+            )
+        self.tif.filehandle.seek(offset)
+        stated = embedded.size_of(page.compression, self.tif.filehandle.read(count))
+        expected = page.chunks[:2]
+        if embedded.is_larger(stated, expected):
+            what = "{} x {} pixels are stored where {} x {} belong".format(
+                *reversed(stated), *reversed(expected)
+            )
+            raise self._refuse(what, remedy=DAMAGED)
 
     def _check_segment(self, offset: int, count: int) -> None:
         # tifffile fills what is missing with zeros, which would pass for a dark part of the image.

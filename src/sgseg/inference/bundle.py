@@ -1,10 +1,11 @@
-"""A trained model as files: networks as ONNX and `bundle.json`, which says how to use them.
+"""A trained model as files: `model.onnx` and `bundle.json`, which says how to use it.
 
 No Keras, no pickle. `Segmenter` loads and runs it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,8 @@ from sgseg.images.write import replacing
 from sgseg.inference.network import ORIENTATIONS
 from sgseg.inference.preprocess import NORMALISATIONS, Preprocessing
 
-FORMAT = 1
+FORMAT = 2
+NETWORKS, SPEC = "model.onnx", "bundle.json"
 POINT = {"threshold", "min_area_px"}
 """What turns probabilities into granules, and depends on how they were averaged."""
 MEMBERS = ("all", "one")
@@ -30,7 +32,7 @@ class BundleSpec:
     Parameters
     ----------
     members
-        ONNX files beside it, in the order of the folds.
+        Names of the networks, which are outputs of `model.onnx`, in the order of the folds.
     preprocessing
         Settings of `Preprocessing`.
     threshold, min_area_px
@@ -47,6 +49,11 @@ class BundleSpec:
         `min_area_px` as chosen on such maps.
     pixel_size_um
         Median pixel size of the training images; None where unknown.
+    statistics
+        What the training images are like, see `watch`; {} where unknown.
+    trained_on
+        `pixel_hash` (see the manifest) of every image that had a part in the model: trained on,
+        stopped by, or used to choose the threshold.
     facts
         Where the model comes from: scores, data digest, git commit, parameters.
     """
@@ -60,6 +67,8 @@ class BundleSpec:
     members_in_use: str = "all"
     points_at_orientations: dict[str, dict[str, Any]] = field(default_factory=dict)
     pixel_size_um: float | None = None
+    statistics: dict[str, Any] = field(default_factory=dict)
+    trained_on: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -76,13 +85,12 @@ def _is_size_or_none(value: Any) -> bool:
     return value is None or (_is_number(value) and value > 0)
 
 
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) and name for name in value)
+
+
 def _are_members(value: Any) -> bool:
-    # Names only: a bundle must not reach out of its folder.
-    return (
-        isinstance(value, list)
-        and len(value) > 0
-        and all(isinstance(name, str) and name and Path(name).name == name for name in value)
-    )
+    return _are_texts(value) and 0 < len(value) == len(set(value))
 
 
 def _is_preprocessing(value: Any) -> bool:
@@ -114,7 +122,7 @@ def _are_points(value: Any) -> bool:
 
 
 _RIGHT: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "members": (_are_members, "names of ONNX files beside it"),
+    "members": (_are_members, "names of networks, each once"),
     "preprocessing": (_is_preprocessing, "settings that this version of sgseg knows"),
     "threshold": (lambda value: _is_number(value) and 0 <= value <= 1, "a number in [0, 1]"),
     "min_area_px": (lambda value: _is_whole(value, least=1), "a whole number, at least 1"),
@@ -129,8 +137,22 @@ _RIGHT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "members_in_use": (lambda value: value in list(MEMBERS), " or ".join(MEMBERS)),
     "points_at_orientations": (_are_points, "threshold and min_area_px for 1 or 8"),
     "pixel_size_um": (_is_size_or_none, "a number above 0, or null"),
+    "statistics": (lambda value: isinstance(value, dict), "a mapping"),
+    "trained_on": (_are_texts, "a list of hashes"),
     "facts": (lambda value: isinstance(value, dict), "a mapping"),
 }
+
+
+def check_point(threshold: float | None, min_area_px: int | None) -> None:
+    """Refuse a threshold or minimum area that a bundle could not have; None is none given."""
+    given = {"threshold": threshold, "min_area_px": min_area_px}
+    problems = [
+        Problem(name, f"got {value!r}", _RIGHT[name][1])
+        for name, value in given.items()
+        if value is not None and not _RIGHT[name][0](value)
+    ]
+    if problems:
+        raise InputError(*problems)
 
 
 def _problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
@@ -139,6 +161,8 @@ def _problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
         "members_in_use",
         "points_at_orientations",
         "pixel_size_um",
+        "statistics",
+        "trained_on",
         "facts",
     }
     for name in sorted(_RIGHT.keys() - content.keys() - optional):
@@ -153,13 +177,13 @@ def _problems(path: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
 def write_spec(folder: Path, spec: BundleSpec) -> None:
     """Write `bundle.json`."""
     text = json.dumps(asdict(spec), indent=2, ensure_ascii=False) + "\n"
-    with replacing(folder / "bundle.json") as temporary:
+    with replacing(folder / SPEC) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def read_spec(folder: Path) -> BundleSpec:
     """Read `bundle.json`; an `InputError` names all that is wrong with it."""
-    path = folder / "bundle.json"
+    path = folder / SPEC
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -177,11 +201,34 @@ def read_spec(folder: Path) -> BundleSpec:
         raise InputError(Problem(str(path), "not the description of a model"))
     if content["format"] != FORMAT:
         found = f"format {content['format']!r}"
-        raise InputError(Problem(str(path), found, f"format {FORMAT}", "Update sgseg."))
+        # Format 1 had one file per network and did not know what it was trained on.
+        older = content["format"] == 1
+        remedy = "Run `dvc repro` to make it anew." if older else "Update sgseg."
+        raise InputError(Problem(str(path), found, f"format {FORMAT}", remedy))
     problems = list(_problems(path, content))
     if problems:
         raise InputError(*problems)
     return BundleSpec(**content)
+
+
+def digest(folder: Path) -> str:
+    """MD5 (32 hex digits) of a bundle: the same for the same networks used the same way.
+
+    Raises
+    ------
+    InputError
+        One of the two files is missing.
+    """
+    total = hashlib.md5(usedforsecurity=False)
+    for name in (NETWORKS, SPEC):
+        try:
+            content = (folder / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            problem = Problem(str(folder), f"no model here ({name} is missing)")
+            raise InputError(problem) from None
+        # Of each file on its own, so that no byte can move from one to the other unnoticed.
+        total.update(hashlib.md5(content, usedforsecurity=False).digest())
+    return total.hexdigest()
 
 
 def spec_preprocessing(settings: dict[str, Any]) -> Preprocessing:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tifffile
@@ -14,10 +15,28 @@ from tqdm import tqdm
 
 from sgseg.errors import InputError, Problem
 from sgseg.images.files import stem
-from sgseg.images.read import find_images, read_image
+from sgseg.images.read import Image, find_images, read_image
 from sgseg.images.write import overlay, replacing, write_labels, write_png
-from sgseg.inference.segmenter import Prediction, Segmenter
+from sgseg.inference.segmenter import Prediction
 from sgseg.inference.tables import ResultTables
+from sgseg.inference.watch import kind_of
+
+log = logging.getLogger(__name__)
+
+
+class Predictor(Protocol):
+    """What segments images: a `Segmenter` here, or one behind an address."""
+
+    def predict(
+        self,
+        pixels: NDArray[np.generic],
+        *,
+        pixel_size_um: float | None = None,
+        with_deviation: bool = False,
+        threshold: float | None = None,
+        min_area_px: int | None = None,
+    ) -> Prediction:
+        """See `Segmenter.predict`."""
 
 
 @dataclass(frozen=True)
@@ -126,11 +145,13 @@ def _collisions(tasks: Mapping[Path, Task], out: Path) -> list[Problem]:
 
 
 def predict_files(
-    segmenter: Segmenter,
+    predictor: Predictor,
     tasks: Sequence[Task],
     out: Path,
     *,
     reading: Reading,
+    threshold: float | None = None,
+    min_area_px: int | None = None,
     with_overlay: bool = False,
     with_uncertainty: bool = False,
 ) -> list[Problem]:
@@ -140,8 +161,13 @@ def predict_files(
     finished. The tables are those of `ResultTables`; a run that is interrupted leaves them with
     what it has done.
 
+    Warnings about images that are unlike the training images are in `fields.csv`; here each kind
+    is logged once, at the end.
+
     Parameters
     ----------
+    threshold, min_area_px
+        In place of those of the model.
     with_overlay
         Also write `<name>_overlay.png`.
     with_uncertainty
@@ -149,20 +175,27 @@ def predict_files(
         probabilities. No such file for a model of one member.
     """
     problems: list[Problem] = []
+    warned: dict[str, list[str]] = {}
     with ResultTables(out) as tables:
         for task in tqdm(tasks, unit="image", disable=len(tasks) < 2):
             try:
-                found, pixel_size_um = _predict_file(
-                    segmenter,
-                    task,
-                    out,
-                    reading=reading,
-                    with_overlay=with_overlay,
-                    with_uncertainty=with_uncertainty,
+                image = _read(task, reading)
+                found = predictor.predict(
+                    image.pixels,
+                    pixel_size_um=image.pixel_size_um,
+                    with_deviation=with_uncertainty,
+                    threshold=threshold,
+                    min_area_px=min_area_px,
                 )
-                tables.add(str(task.path), found, pixel_size_um)
+                _write(task, out, image, found, with_overlay=with_overlay)
+                tables.add(str(task.path), found, image.pixel_size_um)
             except InputError as error:
                 problems.append(_of_file(task.path, error))
+                continue
+            for warning in found.warnings:
+                warned.setdefault(kind_of(warning), []).append(f"{task.path}: {warning}")
+    for warnings in warned.values():
+        log.warning("%d of %d images, such as %s", len(warnings), len(tasks), warnings[0])
     return problems
 
 
@@ -176,30 +209,22 @@ def _of_file(path: Path, error: InputError) -> Problem:
     return replace(problem, where=f"{path}: {problem.where}")
 
 
-def _predict_file(
-    segmenter: Segmenter,
-    task: Task,
-    out: Path,
-    *,
-    reading: Reading,
-    with_overlay: bool,
-    with_uncertainty: bool,
-) -> tuple[Prediction, float | None]:
-    """Write the files of one image; what was found, and the pixel size."""
-    image = read_image(
+def _read(task: Task, reading: Reading) -> Image:
+    return read_image(
         task.path,
         channel=reading.channel,
         projection=reading.projection,
         pixel_size_um=reading.pixel_size_um,
     )
+
+
+def _write(task: Task, out: Path, image: Image, found: Prediction, *, with_overlay: bool) -> None:
     size = image.pixel_size_um
-    found = segmenter.predict(image.pixels, pixel_size_um=size, with_deviation=with_uncertainty)
     write_labels(task.mask_path(out), found.labels, pixel_size_um=size)
     if with_overlay:
         write_png(task.overlay_path(out), overlay(image.pixels, found.labels))
     if found.deviation is not None:
         _write_map(task.uncertainty_path(out), found.deviation, size)
-    return found, size
 
 
 def _write_map(path: Path, values: NDArray[np.float32], pixel_size_um: float | None) -> None:

@@ -10,13 +10,44 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import convolve
 from skimage.transform import resize
 
 from sgseg.errors import InputError, Problem
+from sgseg.inference.measure import Brightness, brightness_of
 
 FloatImage = NDArray[np.float32]
 MAX_INPUT_PX = 2**29  # 2 GB as float32
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A normalisation of one image: (pixel - zero) / span."""
+
+    zero: float
+    span: float
+
+    def apply(self, pixels: NDArray[np.generic]) -> FloatImage:
+        """Normalise an image, or any part of it."""
+        image: FloatImage = pixels.astype(np.float32)
+        image -= np.float32(self.zero)
+        image /= np.float32(self.span if self.span > 0 else 1.0)
+        return image
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A normalised image (H, W) of which only the windows exist that are looked at."""
+
+    pixels: NDArray[np.generic]
+    scale: Scale
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W)."""
+        return self.pixels.shape
+
+    def __getitem__(self, window: tuple[slice, slice]) -> FloatImage:
+        return self.scale.apply(self.pixels[window])
 
 
 @dataclass(frozen=True)
@@ -62,12 +93,27 @@ class Preprocessing:
             )
         return height, width
 
+    def scale(self, pixels: NDArray[np.generic]) -> Scale:
+        """The normalisation of an image (H, W) in camera counts."""
+        measure, noise_span = NORMALISATIONS[self.normalise]
+        brightness = brightness_of(pixels)
+        found = measure(brightness)
+        return Scale(found.zero, max(found.span, noise_span * brightness.noise()))
+
     def prepare(
         self, pixels: NDArray[np.generic], pixel_size_um: float | None = None
     ) -> FloatImage:
         """Raw pixels (H, W) in camera counts -> network input (h, w), float32."""
-        image = NORMALISATIONS[self.normalise](pixels.astype(np.float32))
+        image = self.scale(pixels).apply(pixels)
         return resample(image, self.network_shape(image.shape, pixel_size_um))
+
+    def windows(
+        self, pixels: NDArray[np.generic], pixel_size_um: float | None = None
+    ) -> FloatImage | Windows:
+        """`prepare`, of a window when it is asked for; of all at once where it is resampled."""
+        if self.network_shape(pixels.shape, pixel_size_um) == pixels.shape:
+            return Windows(pixels, self.scale(pixels))
+        return self.prepare(pixels, pixel_size_um)
 
     def prepare_labels(
         self, labels: NDArray[np.int32], pixel_size_um: float | None = None
@@ -92,58 +138,42 @@ def resample(image: FloatImage, shape: tuple[int, int]) -> FloatImage:
     )
 
 
-def noise_level(image: FloatImage) -> float:
-    """Standard deviation of the pixel noise, from the mean response to a difference of Laplacians.
-
-    Immerkaer 1996, doi:10.1006/cviu.1996.0060. Blind to anything smooth over three pixels.
-    """
-    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
-    return float(np.sqrt(np.pi / 2) / 6 * np.mean(np.abs(convolve(image, mask, mode="mirror"))))
-
-
-def _scaled(image: FloatImage, zero: float, span: float, noise_span: float) -> FloatImage:
-    """(image - zero) / span, where span is at least `noise_span` noise standard deviations.
-
-    Without that floor a field that holds nothing but noise would be stretched until noise looks
-    like granules.
-    """
-    span = max(span, noise_span * noise_level(image))
-    return (image - np.float32(zero)) / np.float32(span if span > 0 else 1.0)
-
-
-def minmax(image: FloatImage) -> FloatImage:
+def _minmax(image: Brightness) -> Scale:
     """Darkest pixel 0, brightest 1, as in the original project."""
-    low, high = float(image.min()), float(image.max())
-    return _scaled(image, low, high - low, noise_span=20)
+    low, high = image.extremes()
+    return Scale(low, high - low)
 
 
-def percentile(image: FloatImage) -> FloatImage:
+def _percentile(image: Brightness) -> Scale:
     """1st percentile 0, 99.8th percentile 1; not clipped."""
-    low, high = np.percentile(image, [1, 99.8])
-    return _scaled(image, float(low), float(high - low), noise_span=20)
+    return Scale(*image.spread(1, 99.8))
 
 
-def zscore(image: FloatImage) -> FloatImage:
+def _zscore(image: Brightness) -> Scale:
     """Mean 0, standard deviation 1."""
-    return _scaled(image, float(image.mean()), float(image.std()), noise_span=5)
+    return Scale(*image.mean_and_deviation())
 
 
-def background(image: FloatImage) -> FloatImage:
+def _background(image: Brightness) -> Scale:
     """Background 0, diffuse signal 1.
 
     The background is the 1st percentile, the diffuse signal the median of what is brighter than the
     image's mean. Granules are a small part of that, so their brightness hardly moves the scale: a
     field full of granules and its empty control come out with the same cytoplasm.
     """
-    zero = float(np.percentile(image, 1))
-    bright = image[image > image.mean()]
-    level = float(np.median(bright)) if bright.size else zero
-    return _scaled(image, zero, level - zero, noise_span=5)
+    zero = image.percentile(1)
+    level = image.bright_median()
+    return Scale(zero, 0.0 if level is None else level - zero)
 
 
-NORMALISATIONS: dict[str, Callable[[FloatImage], FloatImage]] = {
-    "minmax": minmax,
-    "percentile": percentile,
-    "zscore": zscore,
-    "background": background,
+NORMALISATIONS: dict[str, tuple[Callable[[Brightness], Scale], float]] = {
+    "minmax": (_minmax, 20),
+    "percentile": (_percentile, 20),
+    "zscore": (_zscore, 5),
+    "background": (_background, 5),
 }
+"""How each is measured, and how many noise standard deviations its span has at least.
+
+Without that floor a field that holds nothing but noise would be stretched until noise looks like
+granules.
+"""

@@ -5,22 +5,37 @@ NumPy, SciPy, scikit-image and ONNX Runtime are enough for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sgseg.errors import InputError, Problem
-from sgseg.inference.bundle import BundleSpec, in_use, read_spec, spec_preprocessing
-from sgseg.inference.network import OnnxNetwork, run_in_orientations
+from sgseg.inference.bitmask import BitMask
+from sgseg.inference.bundle import (
+    NETWORKS,
+    BundleSpec,
+    check_point,
+    in_use,
+    read_spec,
+    spec_preprocessing,
+)
+from sgseg.inference.network import OnnxFile, run_in_orientations
 from sgseg.inference.preprocess import Preprocessing, resample
-from sgseg.inference.segment import to_labels
+from sgseg.inference.segment import drop_small, to_labels
+from sgseg.inference.tiles import TURNS, Window, pieces
 from sgseg.inference.uncertainty import Disagreement, RunningMoments, disagreement
+from sgseg.inference.watch import as_seen, unlike
 
 FloatImage = NDArray[np.float32]
 Labels = NDArray[np.int32]
+Network = Callable[[FloatImage], FloatImage]
+"""Normalised image (h, w) -> probability of granule (h, w) in [0, 1]."""
+LARGE_PX = 2**24
+"""Above this, the networks' memory is given back before the granules are labelled."""
 
 
 @dataclass(frozen=True)
@@ -38,23 +53,44 @@ class Prediction:
     deviation
         Standard deviation of the members' probabilities, (H, W) in [0, 0.5]; None unless asked for,
         and for a single member.
+    warnings
+        In what the image is unlike those that the model was trained on, see `watch`.
     """
 
     labels: Labels
     probability: FloatImage
     disagreement: Disagreement | None
     deviation: FloatImage | None
+    warnings: tuple[str, ...] = ()
 
 
 class Segmenter:
-    """The networks of a bundle that are in use; `spec` describes these and no others."""
+    """The networks of a bundle that are in use; `spec` describes these and no others.
+
+    Parameters
+    ----------
+    spec
+        How they are used.
+    networks
+        One per member; each is shown parts of an image, see `pieces`.
+    preprocessing
+        What they are shown.
+    release
+        Called to give back the memory that they keep.
+    """
 
     def __init__(
-        self, spec: BundleSpec, networks: Sequence[OnnxNetwork], preprocessing: Preprocessing
+        self,
+        spec: BundleSpec,
+        networks: Sequence[Network],
+        preprocessing: Preprocessing,
+        *,
+        release: Callable[[], None] | None = None,
     ) -> None:
         self.spec = spec
         self._networks = networks
         self._preprocessing = preprocessing
+        self._release = release
 
     @classmethod
     def load(
@@ -63,26 +99,36 @@ class Segmenter:
         *,
         members: str | int | None = None,
         orientations: int | None = None,
+        threads: int = 0,
     ) -> Segmenter:
         """Load a bundle; `members` and `orientations` replace what it says, see `in_use`.
+
+        Parameters
+        ----------
+        threads
+            Cores to use; 0 for all.
 
         Raises
         ------
         InputError
-            The folder holds no bundle, a network cannot be loaded, or there are too few.
+            The folder holds no bundle, its networks cannot be loaded, or there are too few.
         """
         folder = Path(folder)
         spec = in_use(read_spec(folder), members=members, orientations=orientations)
-        networks: list[OnnxNetwork] = []
-        problems: list[Problem] = []
-        for name in spec.members:
-            try:
-                networks.append(OnnxNetwork(folder / name, margin_px=spec.margin_px))
-            except InputError as error:
-                problems += error.problems
-        if problems:
-            raise InputError(*problems)
-        return cls(spec, networks, spec_preprocessing(spec.preprocessing))
+        file = OnnxFile(folder / NETWORKS, threads=threads)
+        missing = sorted(set(spec.members) - set(file.members))
+        if missing:
+            raise InputError(
+                Problem(
+                    str(folder / NETWORKS),
+                    f"no network {', '.join(missing)}",
+                    f"those that bundle.json names. Found: {', '.join(file.members)}",
+                    "Run `dvc repro` to make the model anew.",
+                )
+            )
+        networks = [partial(file.run, member) for member in spec.members]
+        settings = spec_preprocessing(spec.preprocessing)
+        return cls(spec, networks, settings, release=file.shrink)
 
     @property
     def n_members(self) -> int:
@@ -109,10 +155,13 @@ class Segmenter:
         orientations: int | None = None,
     ) -> FloatImage:
         """Mean over the members, or over those given: (H, W) in [0, 1]."""
-        moments = RunningMoments(with_deviation=False)
-        for found in self.maps(pixels, pixel_size_um, members, orientations):
-            moments.add(found)
-        return moments.mean
+        probability = np.zeros(pixels.shape, np.float32)
+        for place, found in self._parts(pixels, pixel_size_um, members, orientations):
+            moments = RunningMoments(with_deviation=False)
+            for one in found:
+                moments.add(one)
+            probability[place] = moments.mean
+        return probability
 
     def maps(
         self,
@@ -122,17 +171,51 @@ class Segmenter:
         orientations: int | None = None,
     ) -> Iterator[FloatImage]:
         """One member's probability (H, W) after the other."""
-        image = self._preprocessing.prepare(pixels, pixel_size_um)
-        height, width = pixels.shape
-        for index in range(len(self._networks)) if members is None else members:
-            found = run_in_orientations(
-                self._networks[index], image, orientations or self.spec.orientations
+        n = orientations or self.spec.orientations
+        prepared = self._preprocessing.windows(pixels, pixel_size_um)
+        for network in self._members(members):
+            found = np.zeros(prepared.shape, np.float32)
+            for piece in pieces(prepared.shape, self.spec.margin_px, TURNS[:n]):
+                piece.add(run_in_orientations(network, prepared[piece.window], n), found)
+            yield resample(found, pixels.shape)
+
+    def _parts(
+        self,
+        pixels: NDArray[np.generic],
+        pixel_size_um: float | None,
+        members: Sequence[int] | None = None,
+        orientations: int | None = None,
+    ) -> Iterator[tuple[Window, Iterator[FloatImage]]]:
+        """Part by part of an image the maps (h, w) of one member after the other.
+
+        Of a large image no whole map of each member is then needed, and no normalised copy. It is
+        one part where its maps are resampled, or blended from those of overlapping tiles.
+        """
+        n = orientations or self.spec.orientations
+        shape = self._preprocessing.network_shape(pixels.shape, pixel_size_um)
+        if shape != pixels.shape or self.spec.margin_px is None:
+            whole = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
+            yield whole, self.maps(pixels, pixel_size_um, members, orientations)
+            return
+        networks = self._members(members)
+        prepared = self._preprocessing.windows(pixels, pixel_size_um)
+        for piece in pieces(shape, self.spec.margin_px, TURNS[:n]):
+            image = prepared[piece.window]
+            yield (
+                piece.place,
+                (piece.inner(run_in_orientations(network, image, n)) for network in networks),
             )
-            yield resample(found, (height, width))
+
+    def _members(self, members: Sequence[int] | None) -> list[Network]:
+        return [self._networks[k] for k in (range(self.n_members) if members is None else members)]
 
     def segment(self, pixels: NDArray[np.generic], *, pixel_size_um: float | None = None) -> Labels:
         """Label image (H, W) of the granules, 0 is background."""
-        return self._labels(self.probability(pixels, pixel_size_um=pixel_size_um))
+        return to_labels(
+            self.probability(pixels, pixel_size_um=pixel_size_um),
+            threshold=self.spec.threshold,
+            min_area_px=self.spec.min_area_px,
+        )
 
     def predict(
         self,
@@ -140,34 +223,58 @@ class Segmenter:
         *,
         pixel_size_um: float | None = None,
         with_deviation: bool = False,
+        threshold: float | None = None,
+        min_area_px: int | None = None,
     ) -> Prediction:
         """`segment`, with all that is known about the result.
 
-        Of each member only its mask is kept, a bit per pixel, until the granules are known that it
-        is compared with.
+        Parameters
+        ----------
+        threshold, min_area_px
+            In place of those of the bundle.
+
+        Notes
+        -----
+        An image of 10,000 x 10,000 px of 16 bits takes 2 GB at most, whatever the number of members
+        and orientations: of each member only its mask is kept, a bit per pixel. Resampling takes
+        more, and so does `with_deviation`.
+
+        Raises
+        ------
+        InputError
+            A threshold or minimum area that is none, or a pixel size that cannot be.
         """
-        several = len(self._networks) > 1
-        moments = RunningMoments(with_deviation=with_deviation and several)
-        masks: list[NDArray[np.uint8]] = []
-        for found in self.maps(pixels, pixel_size_um):
-            moments.add(found)
-            if several:
-                masks.append(np.packbits(self._labels(found) > 0))
-        probability = moments.mean
-        labels = self._labels(probability)
-        height, width = labels.shape
-        unpacked = (
-            np.unpackbits(bits, count=height * width).reshape(height, width).view(np.bool_)
-            for bits in masks
-        )
+        check_point(threshold, min_area_px)
+        threshold = self.spec.threshold if threshold is None else threshold
+        min_area_px = self.spec.min_area_px if min_area_px is None else min_area_px
+        several = self.n_members > 1
+        masks = [BitMask(pixels.shape) for _ in self._networks] if several else []
+        probability = np.zeros(pixels.shape, np.float32)
+        deviation = np.zeros_like(probability) if several and with_deviation else None
+        for place, maps in self._parts(pixels, pixel_size_um):
+            moments = RunningMoments(with_deviation=deviation is not None)
+            for member, found in enumerate(maps):
+                moments.add(found)
+                if several:
+                    masks[member].put(place, found > threshold)
+            probability[place] = moments.mean
+            if deviation is not None:
+                deviation[place] = moments.deviation
+        if self._release is not None and pixels.size > LARGE_PX:
+            self._release()
+        labels = to_labels(probability, threshold=threshold, min_area_px=min_area_px)
+        alone = (drop_small(one.mask(), min_area_px=min_area_px) for one in masks)
         return Prediction(
             labels,
             probability,
-            disagreement(labels, unpacked) if several else None,
-            moments.deviation if several and with_deviation else None,
+            disagreement(labels, alone) if several else None,
+            deviation,
+            self._warnings(pixels, pixel_size_um, labels),
         )
 
-    def _labels(self, probability: FloatImage) -> Labels:
-        return to_labels(
-            probability, threshold=self.spec.threshold, min_area_px=self.spec.min_area_px
-        )
+    def _warnings(
+        self, pixels: NDArray[np.generic], pixel_size_um: float | None, labels: Labels
+    ) -> tuple[str, ...]:
+        image, scale = as_seen(self._preprocessing, pixels, pixel_size_um)
+        areas = np.bincount(labels[labels > 0])[1:] * scale**2
+        return unlike(self.spec.statistics, image, areas)

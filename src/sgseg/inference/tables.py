@@ -23,6 +23,7 @@ FIELDS = (
     "pixel_size_um",
     "area_fraction",
     "uncertainty",
+    "warnings",
 )
 GRANULES = (
     "image",
@@ -34,6 +35,7 @@ GRANULES = (
     "mean_probability",
     "uncertainty",
 )
+SEVERAL = " | "  # between the warnings of one image
 Row = dict[str, object]
 
 
@@ -44,10 +46,10 @@ class ResultTables:
     Rows wait on disk, since a plate may have millions of granules.
 
     `fields.csv` has `image`, `n_granules`, `area_px`, `area_um2`, `pixel_size_um`, `area_fraction`
-    (of the image, in [0, 1]) and `uncertainty`; `granules.csv` has `image`, `label` (in the mask),
-    `area_px`, `area_um2`, `centroid_row` and `centroid_col` (px from the middle of the first
-    pixel), `mean_probability` and `uncertainty`. Areas in um2 are empty where the pixel size is
-    unknown, uncertainties (see `Disagreement`) for a single member.
+    (of the image, in [0, 1]), `uncertainty` and `warnings` (see `watch`); `granules.csv` has
+    `image`, `label` (in the mask), `area_px`, `area_um2`, `centroid_row` and `centroid_col` (px
+    from the middle of the first pixel), `mean_probability` and `uncertainty`. Areas in um2 are
+    empty where the pixel size is unknown, uncertainties (see `Disagreement`) for a single member.
     """
 
     def __init__(self, out: Path) -> None:
@@ -100,6 +102,7 @@ def field_row(image: str, found: Prediction, pixel_size_um: float | None) -> Row
         "pixel_size_um": "" if pixel_size_um is None else pixel_size_um,
         "area_fraction": round(area / found.labels.size, 8),
         "uncertainty": "" if found.disagreement is None else round(found.disagreement.image, 6),
+        "warnings": SEVERAL.join(found.warnings),
     }
 
 

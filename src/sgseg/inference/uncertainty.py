@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
-from sgseg.scores import count_pixels
+from sgseg.inference.tiles import strips
+from sgseg.scores import Confusion, count_pixels
 
 FloatImage = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -108,16 +109,25 @@ def disagreement(labels: NDArray[np.int32], masks: Iterable[Mask]) -> Disagreeme
     ValueError
         Fewer than two members.
     """
-    inside = labels > 0
-    areas = np.bincount(labels[inside], minlength=int(labels.max(initial=0)) + 1)
-    granules, image, n = np.zeros(len(areas) - 1), 0.0, 0
+    n = int(labels.max(initial=0)) + 1
+    areas = np.zeros(n, np.int64)
+    for rows in strips(labels.shape):
+        areas += _sizes(labels[rows], n)
+    granules, images = np.zeros(n - 1), []
     for mask in masks:
+        counts = (count_pixels(labels[rows] > 0, mask[rows]) for rows in strips(labels.shape))
+        images.append(sum(counts, start=Confusion(0, 0, 0, 0)).iou)
         granules += _iou_with_components(labels, areas, mask)
-        image += count_pixels(inside, mask).iou
-        n += 1
-    if n < 2:
-        raise ValueError(f"at least two members can disagree. Received: {n}")
-    return Disagreement(1 - granules / n, 1 - image / n)
+        # Or it would live until the next one has been made.
+        del mask
+    if len(images) < 2:
+        raise ValueError(f"at least two members can disagree. Received: {len(images)}")
+    return Disagreement(1 - granules / len(images), 1 - sum(images) / len(images))
+
+
+def _sizes(labels: NDArray[np.integer], n: int) -> NDArray[np.int64]:
+    """Pixels (n,) of each label; none for the background, which would take memory to count."""
+    return np.bincount(labels[labels > 0], minlength=n)
 
 
 def _iou_with_components(
@@ -125,12 +135,20 @@ def _iou_with_components(
 ) -> NDArray[np.float64]:
     """IoU (n,) of each label with the union of the mask's components (8-connected) touching it."""
     components, number = label(mask, structure=np.ones((3, 3)))
-    both = mask & (labels > 0)
-    pairs, overlap = np.unique(
-        labels[both].astype(np.int64) * (number + 1) + components[both], return_counts=True
-    )
-    granule, component = np.divmod(pairs, number + 1)
-    component_areas = np.bincount(components[mask], minlength=number + 1)
+    component_areas = np.zeros(number + 1, np.int64)
+    pairs, overlaps = [], []
+    for rows in strips(labels.shape):
+        mine, theirs = labels[rows], components[rows]
+        component_areas += _sizes(theirs, number + 1)
+        both = (mine > 0) & (theirs > 0)
+        found, counts = np.unique(
+            mine[both].astype(np.int64) * (number + 1) + theirs[both], return_counts=True
+        )
+        pairs.append(found)
+        overlaps.append(counts)
+    pair, place = np.unique(np.concatenate(pairs), return_inverse=True)
+    overlap = np.bincount(place, weights=np.concatenate(overlaps), minlength=len(pair))
+    granule, component = np.divmod(pair, number + 1)
     n = len(areas)
     shared = np.bincount(granule, weights=overlap, minlength=n)
     reached = np.bincount(granule, weights=component_areas[component], minlength=n)

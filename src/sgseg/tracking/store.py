@@ -74,6 +74,31 @@ def store_lock(home: Path) -> Iterator[None]:
         yield
 
 
+def open_existing_store(root: str | Path = ".") -> Store:
+    """Open a store that must be there, without an experiment: for what is in none, its models.
+
+    Raises
+    ------
+    StoreError
+        It is not there, or cannot be opened.
+    """
+    uri, home = tracking_uri(root), store_home(root)
+    with failures_named(uri, afterwards=""):
+        prepare_mlflow()
+        database = _database(uri)
+        if database is not None and not (database.is_file() and database.stat().st_size):
+            raise StoreError(
+                Problem(
+                    without_password(uri),
+                    "no such store",
+                    "the store of the project",
+                    "Give the command in the project's folder, or set MLFLOW_TRACKING_URI; "
+                    "`dvc repro` and `sgseg track` make the store.",
+                )
+            )
+        return Store(_client(uri), "", uri, home)
+
+
 def open_store(root: str | Path, experiment: str) -> Store:
     """Open the store, creating it and the experiment where they are missing.
 
@@ -107,21 +132,22 @@ def open_store(root: str | Path, experiment: str) -> Store:
 
 
 @contextmanager
-def failures_named(uri: str) -> Iterator[None]:
-    """Turn whatever goes wrong in a store into `StoreError`.
+def failures_named(uri: str, *, afterwards: str = TRACK_LATER) -> Iterator[None]:
+    """Turn whatever goes wrong in a store into `StoreError`; what is an `InputError` stays one.
 
     Between us and a store are SQLite, SQLAlchemy, HTTP and a file system, each with exceptions of
     its own, and no list of them is complete.
     """
     try:
         yield
-    except StoreError:
+    except InputError:
         raise
     except Timeout:
-        raise _unavailable(uri, f"locked by another process for {LOCK_SECONDS:.0f} s") from None
+        locked = f"locked by another process for {LOCK_SECONDS:.0f} s"
+        raise _unavailable(uri, locked, afterwards) from None
     except Exception as error:
         cause = _cause(error)
-        raise _unavailable(uri, f"{type(cause).__name__}: {cause}") from error
+        raise _unavailable(uri, f"{type(cause).__name__}: {cause}", afterwards) from error
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -134,7 +160,7 @@ def _cause(error: BaseException) -> BaseException:
     return found
 
 
-def _unavailable(uri: str, reason: str) -> StoreError:
+def _unavailable(uri: str, reason: str, afterwards: str) -> StoreError:
     reason = without_password(" ".join(reason.split()))
     if len(reason) > 300:
         reason = f"{reason[:300]} ..."
@@ -145,18 +171,21 @@ def _unavailable(uri: str, reason: str) -> StoreError:
         Problem(
             without_password(uri),
             f"the MLflow store cannot be used ({reason})",
-            remedy=f"{remedy} {TRACK_LATER}",
+            remedy=f"{remedy} {afterwards}".strip(),
         )
     )
 
 
 def prepare_mlflow() -> None:
-    """Before mlflow is imported: no telemetry, no minutes of waiting for a dead server."""
+    """Before mlflow is imported: no telemetry, no chatter, no minutes of waiting for a server."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one bar per file
+    waiting = "mlflow.store.model_registry.abstract_store"  # for a version, no time at all
+    for chatty in ("mlflow.store.db.utils", "mlflow.pyfunc", waiting):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # each retry is a warning
 
 

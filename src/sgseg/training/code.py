@@ -3,6 +3,7 @@
 WEIGHT_CODE = (
     "src/sgseg/dataset/manifest.py",
     "src/sgseg/dataset/structure.py",
+    "src/sgseg/inference/measure.py",
     "src/sgseg/inference/preprocess.py",
     "src/sgseg/inference/segment.py",
     "src/sgseg/nets",

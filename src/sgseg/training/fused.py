@@ -33,7 +33,7 @@ class FusedNormalisation(layers.Layer):  # type: ignore[misc]
     """Batch normalisation with the variables of another layer, computed in one operation."""
 
     def __init__(self, of: layers.BatchNormalization) -> None:
-        super().__init__(name=f"{of.name}_fused")
+        super().__init__(name=of.name)
         self.of = of
         self.built = True
 

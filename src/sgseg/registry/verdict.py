@@ -1,0 +1,57 @@
+"""The gate's decision in the registry: in short as a tag of the version, in full under its run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from sgseg.gate.decision import Decision
+from sgseg.registry.history import in_short
+from sgseg.registry.models import Registry, Version
+from sgseg.registry.steering import DECISION
+from sgseg.tracking import runs
+from sgseg.tracking.files import SHOWN, Artifact, content_digest
+from sgseg.tracking.provenance import digest
+from sgseg.tracking.store import failures_named
+
+FOLDER, SHOWN_DIGEST = "promotion", "sgseg.promotion_digest"
+
+
+def decision_digest(decision: Decision) -> str:
+    """Names a decision; the same whenever the same is decided, however long it took."""
+    return digest(asdict(decision.without_latency()))
+
+
+def tag_decision(registry: Registry, version: Version, decision: Decision) -> None:
+    """Let a version say what the gate said of it last."""
+    content = {
+        "outcome": decision.outcome,
+        "verdict": decision.verdict,
+        "digest": decision_digest(decision),
+        "champion": "" if decision.champion is None else decision.champion.digest,
+        "reasons": in_short(" ".join(decision.reasons)),
+    }
+    text = json.dumps(content, ensure_ascii=False)
+    if version.tags.get(DECISION) != text:
+        with failures_named(registry.store.uri, afterwards=""):
+            registry.client.set_model_version_tag(
+                registry.name, str(version.number), DECISION, text
+            )
+
+
+def show_decision(registry: Registry, cv_key: str, folder: Path) -> None:
+    """Copy what the gate wrote into the run of the cross-validation, unless it has it."""
+    files = [
+        Artifact(path, (Path(FOLDER) / path.relative_to(folder).parent).as_posix())
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in SHOWN and not path.name.startswith(".")
+    ]
+    known_as = content_digest(files)
+    with failures_named(registry.store.uri, afterwards=""):
+        run = runs.find_parent(registry.store, cv_key)
+        if run is None or runs.is_deleted(run) or run.data.tags.get(SHOWN_DIGEST) == known_as:
+            return
+        for item in files:
+            registry.client.log_artifact(run.info.run_id, str(item.path), item.folder)
+        registry.client.set_tag(run.info.run_id, SHOWN_DIGEST, known_as)

@@ -1,0 +1,123 @@
+"""Requests as MLflow's scoring server passes them on: body and content type in, answer out.
+
+MLflow's own way from body to model hands back stack traces and the request itself where a body is
+no table, and reads Parquet of any size. `install` puts `respond` in its place.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from sgseg.errors import InputError
+from sgseg.serving.answer import in_a_request
+from sgseg.serving.parquet import ParquetReader
+from sgseg.serving.request import Request, of_json
+from sgseg.serving.service import BusyError, Service
+
+log = logging.getLogger(__name__)
+SCORING_SERVER = "mlflow.pyfunc.scoring_server"
+# Set by `mlflow models serve` for the process that serves.
+SERVED_MODEL = "__pyfunc_model_path__"
+_TAKES = ["data", "content_type", "model", "input_schema"]
+# Of the server's time-out; the rest is for what comes before and after the network.
+SHARE_OF_TIME = 0.9
+
+READERS: dict[str, Callable[[bytes], Request]] = {
+    "application/json": of_json,
+    "application/vnd.apache.parquet": ParquetReader(),
+}
+CODES = {
+    400: "BAD_REQUEST",
+    413: "REQUEST_LIMIT_EXCEEDED",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL_ERROR",
+}
+
+
+def respond(
+    service: Service, body: bytes, content_type: str | None, *, seconds: float | None = None
+) -> tuple[int, str]:
+    """HTTP status and JSON text for the body of a request.
+
+    Whoever sends something that cannot be used gets a 4xx and a sentence. 500 is left for defects
+    of sgseg.
+    """
+    try:
+        reader = READERS.get(_media_type(content_type))
+        if reader is None:
+            known = " or ".join(READERS)
+            return _error(415, f"Content-Type {content_type or ''!r:.80}; expected {known}")
+        answers = service.answers(reader(body), seconds=seconds)
+        return 200, json.dumps({"predictions": answers}, allow_nan=False)
+    except InputError as error:
+        return _error(400, in_a_request(str(error)))
+    except BusyError:
+        return _error(429, "the server is busy with other requests; try again in a while")
+    except MemoryError:
+        return _error(413, "the request is too large for the memory of this server")
+    except Exception:
+        log.exception("A request could not be answered.")
+        return _error(500, "a defect of the server; its log says more")
+
+
+def _error(status: int, message: str) -> tuple[int, str]:
+    return status, json.dumps({"error_code": CODES[status], "message": message})
+
+
+def _media_type(content_type: str | None) -> str:
+    """`application/json` of `application/json; charset=utf-8`; '' for another charset."""
+    media, *parameters = (content_type or "").split(";")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset" and value.strip(' "').lower() not in {"utf-8", "utf8"}:
+            return ""
+    return media.strip().lower()
+
+
+def install(service_of: Callable[[Any], Service | None]) -> bool:
+    """Let MLflow's scoring server answer by `respond`, where this process is one.
+
+    The server is an application that MLflow makes after the model is loaded, and that has no place
+    for handlers of a model. But it looks its function `invocations` up at each request.
+
+    Parameters
+    ----------
+    service_of
+        The service of a loaded MLflow model; None for another's model, which is left to MLflow.
+
+    Returns
+    -------
+    whether it was done
+    """
+    server = sys.modules.get(SCORING_SERVER)
+    if server is None or SERVED_MODEL not in os.environ:
+        return False
+    theirs = getattr(server, "invocations", None)
+    if theirs is None or list(inspect.signature(theirs).parameters) != _TAKES:
+        log.warning("This MLflow is unknown: bad requests are answered by MLflow, not by sgseg.")
+        return False
+
+    def invocations(data: bytes, content_type: str | None, model: Any, input_schema: Any) -> Any:
+        service = service_of(model)
+        if service is None:
+            return theirs(data, content_type, model, input_schema)
+        status, text = respond(service, data, content_type, seconds=_seconds())
+        return server.InvocationsResponse(text, status, "application/json")
+
+    server.invocations = invocations  # type: ignore[attr-defined]
+    return True
+
+
+def _seconds() -> float:
+    from mlflow.environment_variables import (  # noqa: PLC0415
+        MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT,
+    )
+
+    return SHARE_OF_TIME * float(MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT.get())
