@@ -51,8 +51,8 @@ def build(settings: Mapping[str, Any]) -> None:
     from sgseg.inference.bundle import BundleSpec, margin_px, write_spec  # noqa: PLC0415
     from sgseg.inference.segmenter import Segmenter  # noqa: PLC0415
     from sgseg.inference.watch import describe, training_statistics  # noqa: PLC0415
-    from sgseg.training.cross_validation import export_onnx  # noqa: PLC0415
-    from sgseg.training.export import merge_onnx  # noqa: PLC0415
+    from sgseg.training.export import export_onnx  # noqa: PLC0415
+    from sgseg.training.merge import merge_onnx  # noqa: PLC0415
 
     folder, rng = Path(settings["folder"]), np.random.default_rng(0)
     keras.utils.set_random_seed(0)

@@ -17,7 +17,7 @@ from sgseg.evaluation.timing import measure
 from sgseg.inference.bundle import NETWORKS, margin_px, write_spec
 from sgseg.inference.segmenter import Segmenter
 from sgseg.tracking import dvc_md5, git_state, log_evaluation, write_evaluation
-from sgseg.training.export import merge_onnx
+from sgseg.training.merge import merge_onnx
 
 DATASET, VALIDATED = Path("data/dataset"), Path("data/validated")
 ROLES = Path("data/split/roles.csv")

@@ -10,7 +10,7 @@ from examples import write_pointwise_network
 from hypothesis import settings
 
 from sgseg.inference.bundle import BundleSpec, write_spec
-from sgseg.training.export import merge_onnx
+from sgseg.training.merge import merge_onnx
 
 # A busy machine is no defect, and a failure must be one that the next run shows again.
 settings.register_profile("sgseg", deadline=None, derandomize=True)

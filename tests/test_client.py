@@ -21,8 +21,9 @@ from examples import draw_field
 from numpy.typing import NDArray
 from serving.served import Served, make_model
 
-from sgseg import client
 from sgseg.client import RemoteSegmenter, predict
+from sgseg.client import images as client_images
+from sgseg.client import server as client_server
 from sgseg.errors import InputError
 from sgseg.images.read import read_image
 from sgseg.inference.segmenter import Segmenter
@@ -93,7 +94,7 @@ def hangs_up(handler: BaseHTTPRequestHandler, _: dict[str, Any]) -> None:
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
-    monkeypatch.setattr(client, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(client_server, "FIRST_PAUSE_S", 0.001)
     script = Scripted()
     yield script
     script.server.shutdown()
@@ -170,7 +171,7 @@ def test_too_few_answers(scripted: Scripted) -> None:
 
 
 def test_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(client_server, "FIRST_PAUSE_S", 0.001)
     with pytest.raises(InputError, match=r"cannot be reached \(.*refused\), 2 times"):
         predict("http://127.0.0.1:9", [FIELD], retries=1)
 
@@ -183,7 +184,7 @@ def test_an_address_that_is_none(url: str) -> None:
 
 def test_pauses_grow(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(client, "FIRST_PAUSE_S", 0.25)
+    monkeypatch.setattr(client_server, "FIRST_PAUSE_S", 0.25)
     monkeypatch.setattr(time, "sleep", pauses.append)
     scripted.replies = [says(503)]
     with pytest.raises(InputError):
@@ -201,8 +202,8 @@ def test_a_token_is_sent(scripted: Scripted) -> None:
 
 
 def test_batches_by_number_and_size(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "BATCH", 3)
-    monkeypatch.setattr(client, "BATCH_BYTES", 10)
+    monkeypatch.setattr(client_images, "BATCH", 3)
+    monkeypatch.setattr(client_images, "BATCH_BYTES", 10)
     # 4 + 4, then 4 would be too much; 11 is too much, but alone; then three.
     contents = [b"1234", b"1234", b"1234", b"12345678901", b"1", b"1", b"1", b"1"]
     assert len(predict(scripted.url, contents)) == 8

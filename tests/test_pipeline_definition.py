@@ -142,6 +142,7 @@ SHAPES_NO_WEIGHTS = {
     "src/sgseg/inference/network.py",
     "src/sgseg/inference/tiles.py",
     "src/sgseg/training/code.py",
+    "src/sgseg/training/export.py",
 }
 
 

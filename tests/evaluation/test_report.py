@@ -26,7 +26,7 @@ from sgseg.evaluation.table import AVERAGING_COLUMNS, COLUMNS, HEADLINE
 from sgseg.evaluation.timing import Timing
 from sgseg.inference.bundle import BundleSpec, write_spec
 from sgseg.inference.segmenter import Segmenter
-from sgseg.training.export import merge_onnx
+from sgseg.training.merge import merge_onnx
 
 from .cases import ROOT, field, params_with, roles, write_dataset
 

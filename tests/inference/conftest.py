@@ -18,7 +18,7 @@ def unets(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, str], Pat
     import keras  # noqa: PLC0415
 
     from sgseg.nets import build_network  # noqa: PLC0415
-    from sgseg.training.cross_validation import export_onnx  # noqa: PLC0415
+    from sgseg.training.export import export_onnx  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("unets")
     keras.utils.set_random_seed(0)  # whatever ran before: some weights let little through

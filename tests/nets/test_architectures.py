@@ -20,7 +20,7 @@ from sgseg.inference.bundle import margin_px
 from sgseg.inference.network import OnnxNetwork
 from sgseg.nets import ARCHITECTURES, build_network, training_model
 from sgseg.nets.metrics import PixelScores
-from sgseg.training.cross_validation import export_onnx
+from sgseg.training.export import export_onnx
 
 Case = tuple[str, bool]
 CASES: list[Case] = [

@@ -19,7 +19,7 @@ from sgseg.inference.segmenter import Segmenter
 from sgseg.registry import Promotion, bundle_of, promote, read_log
 from sgseg.registry.models import open_existing_registry
 from sgseg.tracking.identity import EvaluationRecord, write_record
-from sgseg.training.export import merge_onnx
+from sgseg.training.merge import merge_onnx
 
 from .process import Server, answers, free_port
 from .shared import BUCKET, SharedServer, path_of_scripts, s3_client, script

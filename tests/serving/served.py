@@ -17,7 +17,7 @@ import requests
 from examples import write_pointwise_network
 
 from sgseg.inference.bundle import BundleSpec, write_spec
-from sgseg.training.export import merge_onnx
+from sgseg.training.merge import merge_onnx
 
 WAIT_S = 60.0
 

@@ -15,11 +15,9 @@ from sgseg.dataset.manifest import COLUMNS
 from sgseg.errors import InputError
 from sgseg.inference.network import OnnxNetwork
 from sgseg.inference.preprocess import Preprocessing
-from sgseg.nets import build_network
 from sgseg.training import cross_validation
 from sgseg.training.augment import Augmentation
 from sgseg.training.cross_validation import (
-    export_onnx,
     load_examples,
     preprocessing_of,
     recipe_of,
@@ -28,7 +26,7 @@ from sgseg.training.cross_validation import (
 from sgseg.training.fold import Recipe
 from sgseg.training.scoring import predict
 
-from .tiny import RECIPE, draw
+from .tiny import draw
 
 ROLES = ["train", "train", "validation", "held_out"]
 
@@ -185,26 +183,3 @@ def test_a_fold_without_images_to_stop_by_is_named(
         run_fold(
             params, 0, dataset=dataset, roles=roles, folder=tmp_path, checkpoint=tmp_path / "c"
         )
-
-
-def test_an_export_that_computes_something_else_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Wrong(OnnxNetwork):
-        def __call__(self, image: np.ndarray) -> np.ndarray:
-            return super().__call__(image) + np.float32(2e-4)
-
-    monkeypatch.setattr(cross_validation, "OnnxNetwork", Wrong)
-    model = build_network(**RECIPE.network | {"width": 1})
-    with pytest.raises(RuntimeError, match=r"differs from Keras by 0\.0002"):
-        export_onnx(model, tmp_path / "model.onnx")
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_network_without_numbers_is_not_exported(tmp_path: Path) -> None:
-    model = build_network(**RECIPE.network | {"width": 1})
-    for variable in model.trainable_variables:
-        variable.assign(np.full(variable.shape, np.nan))
-    with pytest.raises(RuntimeError, match="differs from Keras by nan"):
-        export_onnx(model, tmp_path / "model.onnx")
-    assert not list(tmp_path.iterdir())

@@ -68,7 +68,8 @@ class ParquetReader:
             content = _receive(process.stdout)
         except (OSError, EOFError):
             process.kill()
-            process.wait()
+            with contextlib.suppress(OSError):
+                process.communicate()  # closes the pipes, and waits
             return "damaged, or it becomes too large"
         finally:
             too_long.cancel()

@@ -6,12 +6,10 @@ import csv
 import io
 import logging
 import math
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 import keras
-import numpy as np
 import pandas as pd
 
 from sgseg.config import Params
@@ -22,17 +20,16 @@ from sgseg.dataset.manifest import (
 )
 from sgseg.errors import InputError, Problem
 from sgseg.evaluation.pictures import Case, save_gallery, save_training_curves
-from sgseg.inference.network import OnnxNetwork
 from sgseg.inference.preprocess import Preprocessing, resample
 from sgseg.scores import count_pixels
 from sgseg.training.augment import Augmentation
 from sgseg.training.batches import Example, Sampling
+from sgseg.training.export import export_onnx
 from sgseg.training.fold import OnEpoch, Recipe, Trained, train_fold
 from sgseg.training.scoring import predict, stopping_labels
 from sgseg.training.soft_labels import soft_masks
 
 log = logging.getLogger(__name__)
-EXPORT_TOLERANCE = 1e-4
 
 
 def preprocessing_of(params: Params) -> Preprocessing:
@@ -150,36 +147,6 @@ def run_fold(
     if validation:
         save_gallery(folder / "gallery.png", _validation_cases(trained.model, validation))
     return trained
-
-
-def export_onnx(model: keras.Model, path: Path) -> None:
-    """Write the network as ONNX and make sure that ONNX Runtime computes the same.
-
-    Raises
-    ------
-    RuntimeError
-        The two differ by more than 1e-4 somewhere; no file is left.
-    """
-    partial = path.with_name(f".{path.name}")
-    logging.getLogger("tf2onnx").setLevel(logging.WARNING)
-    signature = [keras.InputSpec(dtype="float32", shape=(None, None, None, 1), name="image")]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # Keras looks for what NumPy 2 removed
-            model.export(str(partial), format="onnx", verbose=False, input_signature=signature)
-        network = OnnxNetwork(partial, margin_px=0)
-        rng = np.random.default_rng(0)
-        for shape in ((64, 64), (75, 102)):
-            image = rng.standard_normal(shape, dtype=np.float32)
-            difference = float(np.abs(network(image) - predict(model, image)).max())
-            if not difference <= EXPORT_TOLERANCE:
-                raise RuntimeError(
-                    f"{path}: ONNX Runtime differs from Keras by {difference:.2g} on {shape} px, "
-                    f"more than {EXPORT_TOLERANCE}"
-                )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_keras(path: Path, model: keras.Model) -> None:

@@ -1,96 +1,98 @@
-"""Trained networks as one ONNX file that computes exactly what each of them does alone."""
+"""A trained network as ONNX, which computes what Keras does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import warnings
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import onnx
-from onnx import ModelProto, TensorProto, compose, helper
+from keras import layers
 
-from sgseg.images.write import replacing
-from sgseg.inference.network import INPUT, OnnxNetwork, switch
+from sgseg.inference.network import OnnxNetwork
+from sgseg.training.scoring import predict
 
-MERGE_TOLERANCE = 1e-6
+EXPORT_TOLERANCE = 1e-4
 CHECK_SHAPES = ((64, 64), (75, 102))
-_SHAPE = ["n", "height", "width", 1]
 
 
-def merge_onnx(sources: Sequence[Path], names: Sequence[str], target: Path) -> None:
-    """Write networks (n, h, w, 1) -> (n, h, w, 1) as the outputs `names` of one file.
-
-    ONNX Runtime computes all of a graph, whichever outputs are asked for: its run option
-    `only_execute_path_to_fetches` is without effect outside builds for training. So each network
-    lies in a branch of its own, which the input `switch(name)` turns off; by default all are on.
+def export_onnx(model: keras.Model, path: Path) -> None:
+    """Write a network as ONNX and make sure that ONNX Runtime computes the same.
 
     Raises
     ------
     RuntimeError
-        A network of the merged file differs from its source; `target` is left as it was.
-    ValueError
-        Not as many names as sources, or a name twice.
+        The two differ by more than 1e-4 somewhere; no file is left.
     """
-    if not 0 < len(sources) == len(names) == len(set(names)):
-        raise ValueError(f"expected a name for each of {len(sources)} networks. Received: {names}")
-    models = [onnx.load(str(source)) for source in sources]
-    with replacing(target) as partial:
-        onnx.save(_merged(models, names), str(partial))
-        for source, name in zip(sources, names, strict=True):
-            _check(source, partial, name)
-
-
-def _merged(models: Sequence[ModelProto], names: Sequence[str]) -> ModelProto:
-    inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, _SHAPE)]
-    outputs, nodes, defaults = [], [], []
-    for model, name in zip(models, names, strict=True):
-        inputs.append(helper.make_tensor_value_info(switch(name), TensorProto.BOOL, []))
-        defaults.append(helper.make_tensor(switch(name), TensorProto.BOOL, [], [True]))
-        nodes.append(_member(model, name))
-        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, _SHAPE))
-    graph = helper.make_graph(nodes, "sgseg", inputs, outputs, defaults)
-    # The newest of each: all come from the same exporter, and a difference shows in the check.
-    opsets: dict[str, int] = {}
-    for item in (opset for model in models for opset in model.opset_import):
-        opsets[item.domain] = max(item.version, opsets.get(item.domain, 0))
-    merged = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid(*item) for item in opsets.items()],
-        ir_version=max(model.ir_version for model in models),
-    )
-    onnx.checker.check_model(merged)
-    return merged
-
-
-def _member(model: ModelProto, name: str) -> onnx.NodeProto:
-    """The network as a branch, beside one that computes nothing."""
-    # Two networks give their layers the same names.
-    network = compose.add_prefix(model, f"{name}/").graph
-    (given,), (found,) = network.input, network.output
-    for node in network.node:
-        node.input[:] = [INPUT if used == given.name else used for used in node.input]
-    result = helper.make_tensor_value_info(found.name, TensorProto.FLOAT, None)
-    on = helper.make_graph(network.node, name, [], [result], network.initializer)
-    nothing = f"{name}/nothing"
-    empty = helper.make_tensor(nothing, TensorProto.FLOAT, [0, 0, 0, 1], [])
-    off = helper.make_graph(
-        [helper.make_node("Constant", [], [nothing], value=empty)],
-        f"no {name}",
-        [],
-        [helper.make_tensor_value_info(nothing, TensorProto.FLOAT, None)],
-    )
-    return helper.make_node("If", [switch(name)], [name], then_branch=on, else_branch=off)
-
-
-def _check(source: Path, merged: Path, name: str) -> None:
-    alone = OnnxNetwork(source, margin_px=None)
-    among = OnnxNetwork(merged, margin_px=None, member=name)
-    rng = np.random.default_rng(0)
-    for shape in CHECK_SHAPES:
-        image = rng.standard_normal(shape, dtype=np.float32)
-        difference = float(np.abs(alone(image) - among(image)).max())
-        if not difference <= MERGE_TOLERANCE:
-            raise RuntimeError(
-                f"{name}: after merging it differs from {source} by {difference:.2g} on {shape} "
-                f"px, more than {MERGE_TOLERANCE}"
+    partial = path.with_name(f".{path.name}")
+    logging.getLogger("tf2onnx").setLevel(logging.WARNING)
+    signature = [keras.InputSpec(dtype="float32", shape=(None, None, None, 1), name="image")]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # Keras looks for what NumPy 2 removed
+            _with_resizing(model).export(
+                str(partial), format="onnx", verbose=False, input_signature=signature
             )
+        _name_the_resizing(partial)
+        network = OnnxNetwork(partial, margin_px=0)
+        rng = np.random.default_rng(0)
+        for shape in CHECK_SHAPES:
+            image = rng.standard_normal(shape, dtype=np.float32)
+            difference = float(np.abs(network(image) - predict(model, image)).max())
+            if not difference <= EXPORT_TOLERANCE:
+                raise RuntimeError(
+                    f"{path}: ONNX Runtime differs from Keras by {difference:.2g} on {shape} px, "
+                    f"more than {EXPORT_TOLERANCE}"
+                )
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _with_resizing(model: keras.Model) -> keras.Model:
+    """The network with its upsampling as one operation, which ONNX has as well.
+
+    Keras repeats rows and columns. As ONNX that becomes transposed copies, a tenth of the time.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return model
+
+    def call(layer: layers.Layer, *inputs: Any, **options: Any) -> Any:
+        if isinstance(layer, layers.UpSampling2D):
+            return _Resizing(layer)(*inputs)
+        return layer(*inputs, **options)
+
+    return keras.models.clone_model(model, call_function=call, clone_function=lambda layer: layer)
+
+
+class _Resizing(layers.Layer):  # type: ignore[misc]
+    """Nearest-neighbour upsampling (N, H, W, C) -> (N, f H, f W, C)."""
+
+    def __init__(self, of: layers.UpSampling2D) -> None:
+        super().__init__(name=of.name)
+        self.factors = of.size
+
+    def call(self, inputs: Any) -> Any:
+        import tensorflow as tf  # noqa: PLC0415 - another backend may run without it
+
+        return tf.image.resize(inputs, tf.shape(inputs)[1:3] * self.factors, method="nearest")
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        n, height, width, channels = input_shape
+        rows, columns = self.factors
+        return (n, height and height * rows, width and width * columns, channels)
+
+
+def _name_the_resizing(path: Path) -> None:
+    # tf2onnx writes it in a way that ONNX has given up; for whole factors this one is the same.
+    names = {"coordinate_transformation_mode": b"asymmetric", "nearest_mode": b"floor"}
+    model = onnx.load(str(path))
+    for node in model.graph.node:
+        if node.op_type == "Resize":
+            for attribute in node.attribute:
+                if attribute.name in names:
+                    attribute.s = names[attribute.name]
+    onnx.save(model, str(path))

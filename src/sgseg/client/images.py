@@ -1,0 +1,121 @@
+"""Images to a server in batches."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from sgseg.client.result import Result, decoded
+from sgseg.client.server import Server
+from sgseg.errors import InputError, Problem
+
+ImageLike = NDArray[Any] | str | Path | bytes
+# A request is sent when it holds so many images or bytes: large enough to hide the cost of a
+# request, small enough for the server's time-out and a proxy's limit on bodies.
+BATCH = 16
+BATCH_BYTES = 8_000_000
+
+
+def predict(
+    url: str,
+    images: Iterable[ImageLike],
+    *,
+    threshold: float | None = None,
+    min_area_px: int | None = None,
+    channel: int | str | None = None,
+    projection: str | None = None,
+    pixel_size_um: float | None = None,
+    returns: Sequence[str] = ("labels",),
+    retries: int = 8,
+    token: str | None = None,
+) -> list[Result]:
+    """Segment images on a server.
+
+    Parameters
+    ----------
+    url
+        Such as http://127.0.0.1:5001.
+    images
+        Arrays (H, W) of 8 or 16 bits or float, paths of image files, or their bytes.
+    threshold, min_area_px
+        From probability to granules; the model's own by default.
+    channel, projection, pixel_size_um
+        How the images are read, see `sgseg.images.read.read_image`.
+    returns
+        Any of labels, probability, rois, granules, maps: see `Result`.
+    retries, token
+        See `Server`.
+
+    Returns
+    -------
+    one result per image, in their order; where `error` is set the image could not be segmented
+
+    Raises
+    ------
+    InputError
+        The server cannot be reached or refuses the request, or a file is missing.
+    """
+    server = Server(url, retries=retries, token=token)
+    params = {
+        "threshold": threshold,
+        "min_area_px": min_area_px,
+        "channel": channel,
+        "projection": projection,
+        "pixel_size_um": pixel_size_um,
+        "returns": ",".join(returns),
+    }
+    results: list[Result] = []
+    for batch in _batches(_file_content(image) for image in images):
+        rows = [[base64.b64encode(content).decode("ascii")] for content in batch]
+        table = {"columns": ["image"], "data": rows}
+        answers = server.ask({"dataframe_split": table, "params": params})
+        if len(answers) != len(batch):
+            raise InputError(
+                Problem(url, f"{len(answers)} answers", f"one per image, {len(batch)}")
+            )
+        results += [decoded(answer) for answer in answers]
+    return results
+
+
+def _file_content(image: ImageLike) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, np.ndarray):
+        return array_file(image)
+    try:
+        return Path(image).read_bytes()
+    except OSError as error:
+        raise InputError(Problem(str(image), error.strerror or "cannot be read")) from None
+
+
+def array_file(pixels: NDArray[Any]) -> bytes:
+    """An array (H, W) as a file that keeps every value: PNG, or TIFF of what PNG cannot hold."""
+    if pixels.ndim != 2 or pixels.dtype.kind not in "iuf":
+        got = f"an array of {pixels.dtype}, {pixels.shape}"
+        raise InputError(Problem("image", got, "numbers, (H, W)"))
+    if pixels.dtype in (np.uint8, np.uint16) and pixels.size:
+        return bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=1))
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric="minisblack", metadata=None)
+    return buffer.getvalue()
+
+
+def _batches(contents: Iterable[bytes]) -> Iterator[list[bytes]]:
+    waiting: list[bytes] = []
+    size = 0
+    for content in contents:
+        if waiting and (len(waiting) == BATCH or size + len(content) > BATCH_BYTES):
+            yield waiting
+            waiting, size = [], 0
+        waiting.append(content)
+        size += len(content)
+    if waiting:
+        yield waiting
