@@ -58,7 +58,8 @@ def test_a_large_image_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     # Counts of 65,536 values in 8 bytes, a few times, and strips of 20 rows.
     assert peak < 3e6
     assert isinstance(brightness, Large)
-    assert isinstance(brightness_of(pixels[:900]), Ordinary)
+    assert isinstance(brightness_of(pixels[:900]), Large)
+    assert isinstance(brightness_of(pixels[:900].astype(np.float32)), Ordinary)
     # Uniform in 0 to 65535: the median, and that of the upper half. Noise: the standard deviation
     # 65535 / sqrt(12) = 18918, by a mask that takes it for normal.
     assert found == pytest.approx((32768, 49152, 18918), rel=0.02)

@@ -15,7 +15,7 @@ from sgseg.errors import InputError
 from sgseg.inference import tiles
 from sgseg.inference.bundle import margin_px
 from sgseg.inference.network import OnnxFile, OnnxNetwork, run_in_orientations
-from sgseg.training.export import _merged
+from sgseg.training.merge import _merged
 
 Unets = dict[tuple[int, str], Path]
 CORE_PX = 32
