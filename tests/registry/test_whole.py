@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluation.cases import empty, fields, rule_with, write_bundle, write_test_set
+from gate.cases import empty, fields, rule_with, write_bundle, write_test_set
 
 from sgseg.config import Params
 from sgseg.gate.decision import read_decision
