@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,17 @@ import pytest
 import tifffile
 from examples import draw_field
 from numpy.typing import NDArray
-from serving.served import Served, make_model
+from serving.served import Served, make_model, write_bundle
 
 from sgseg.client import RemoteSegmenter, predict
 from sgseg.client import images as client_images
 from sgseg.client import server as client_server
 from sgseg.errors import InputError
 from sgseg.images.read import read_image
-from sgseg.inference.segmenter import Segmenter
+from sgseg.inference.segmenter import Prediction, Segmenter
+from sgseg.serving.http import respond
+from sgseg.serving.service import Limits, Service
+from sgseg.serving.turn import Deadline
 
 FIELD = draw_field([(10, 10), (30, 20)])[0]
 LABELS = np.array([[0, 1], [2, 70]], np.uint16)
@@ -212,6 +216,52 @@ def test_batches_by_number_and_size(scripted: Scripted, monkeypatch: pytest.Monk
     assert predict(scripted.url, []) == []
 
 
+def test_a_token_is_sent_whatever_netrc_says(
+    scripted: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    predict(scripted.url, [FIELD])
+    assert scripted.headers[0]["Authorization"].startswith("Basic ")
+    predict(scripted.url, [FIELD], token="abc")
+    assert scripted.headers[1]["Authorization"] == "Bearer abc"
+
+
+def within(most: int) -> Reply:
+    """Answers that many images of a request, and says of the others that they may come again."""
+
+    def reply(handler: BaseHTTPRequestHandler, request: dict[str, Any]) -> None:
+        found = []
+        for number, (content,) in enumerate(request["dataframe_split"]["data"]):
+            answer = {**ANSWER, "n_granules": len(base64.b64decode(content)), "retry": False}
+            late = {**answer, "mask": None, "error": "request: its time was over", "retry": True}
+            found.append(answer if number < most else late)
+        send(handler, 200, json.dumps({"predictions": found}).encode())
+
+    return reply
+
+
+@pytest.mark.parametrize(("most", "sent"), [(16, [7]), (3, [7, 3, 1]), (1, [7, 3, 1, 1, 3, 1, 1])])
+def test_images_that_were_too_much_are_sent_again_fewer_at_a_time(
+    scripted: Scripted, most: int, sent: list[int]
+) -> None:
+    scripted.replies = [within(most)]
+    results = predict(scripted.url, [bytes(size) for size in range(1, 8)])
+    assert [(result.n_granules, result.error) for result in results] == [
+        (size, None) for size in range(1, 8)
+    ]
+    assert [len(request["dataframe_split"]["data"]) for request in scripted.received] == sent
+
+
+def test_what_is_too_much_alone_is_an_error_in_the_end(scripted: Scripted) -> None:
+    scripted.replies = [within(0)]
+    results = predict(scripted.url, [b"1", b"2"])
+    assert [result.error for result in results] == ["request: its time was over"] * 2
+    assert len(scripted.received) == 3
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32, np.float64, np.int32])
 def test_arrays_arrive_as_they_are(scripted: Scripted, kind: Any) -> None:
     pixels = np.arange(12).reshape(3, 4).astype(kind) * kind(20)
@@ -230,6 +280,70 @@ def test_an_array_that_is_no_image(wrong: NDArray[Any]) -> None:
 def test_a_file_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"missing\.tif: No such file"):
         predict("http://127.0.0.1:9", [tmp_path / "missing.tif"])
+
+
+# --- a service whose network is slow
+
+
+class Slow:
+    """A segmenter that takes so long for a pixel, one at a time."""
+
+    def __init__(self, folder: Path, seconds_per_pixel: float) -> None:
+        self._inner = Segmenter.load(write_bundle(folder / "bundle", 2.0))
+        self._seconds = seconds_per_pixel
+
+    def predict(self, pixels: NDArray[Any], **options: Any) -> Prediction:
+        time.sleep(self._seconds * pixels.size)
+        return self._inner.predict(pixels, **options)
+
+
+LARGE = np.tile(FIELD, (3, 3))  # 180 x 240 = 43,200 px
+
+
+@contextmanager
+def answering(service: Service, seconds: float) -> Iterator[tuple[str, list[int]]]:
+    """Its address, and the status of each answer so far."""
+    statuses: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            kind = self.headers["Content-Type"]
+            status, text = respond(service, body, kind, deadline=Deadline.after(seconds))
+            statuses.append(status)
+            send(self, status, text.encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", statuses
+    server.shutdown()
+    server.server_close()
+
+
+def test_many_callers_of_a_slow_server_are_all_answered(tmp_path: Path) -> None:
+    # 0.2 s an image, 6 callers: 1.2 s, twice as long as a request may take.
+    service = Service(Slow(tmp_path, 0.2 / LARGE.size), "v")  # type: ignore[arg-type]
+    with answering(service, 0.6) as (url, statuses), ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(lambda _: predict(url, [LARGE], retries=20)[0], range(6)))
+    assert [(result.error, result.n_granules) for result in results] == [(None, 18)] * 6
+    assert set(statuses) == {200, 429}
+
+
+def test_a_batch_that_is_too_much_for_a_request_is_answered(tmp_path: Path) -> None:
+    # 0.15 s an image, 12 images in a batch: three times as long as a request may take.
+    service = Service(Slow(tmp_path, 0.15 / LARGE.size), "v")  # type: ignore[arg-type]
+    with answering(service, 0.6) as (url, statuses):
+        results = predict(url, [LARGE] * 12)
+    assert [(result.error, result.n_granules) for result in results] == [(None, 18)] * 12
+    assert len(statuses) > 3
+    # And in pixels: each of 43,200, in a request 100,000.
+    service = Service(Slow(tmp_path / "2", 0.0), "v", Limits(max_megapixels=0.1))  # type: ignore[arg-type]
+    with answering(service, 60) as (url, _):
+        results = predict(url, [LARGE] * 5)
+    assert [(result.error, result.n_granules) for result in results] == [(None, 18)] * 5
 
 
 # --- a real server

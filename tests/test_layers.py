@@ -54,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
         "gate",
         "tracking",
         "tuning",
+        "quantify",
         "registry",
     },
     "cli": {"__init__", "errors", "commands"},

@@ -63,7 +63,7 @@ def empty(seed: int, distractors: int = 0) -> Field:
 
 @dataclass(frozen=True)
 class TestSet:
-    """Folders like data/dataset, data/split and data/raw/few."""
+    """Folders like data/dataset, data/split and data/raw, with the data set `few`."""
 
     __test__ = False
     root: Path
@@ -110,7 +110,7 @@ def write_test_set(
 ) -> TestSet:
     """Write test images and development images; each is a group of its own unless told."""
     made = TestSet(root)
-    for folder in (made.dataset, made.raw):
+    for folder in (made.dataset, made.raw / "few"):
         (folder / "images").mkdir(parents=True)
         (folder / "masks").mkdir()
     made.split.mkdir()
@@ -134,14 +134,16 @@ def _row(
     tifffile.imwrite(made.dataset / "images" / name, pixels)
     tifffile.imwrite(made.dataset / "masks" / name, labels.astype(np.uint16))
     # As it was handed over: other bytes, the same pixels.
-    tifffile.imwrite(made.raw / "images" / name, pixels, compression="zlib")
-    tifffile.imwrite(made.raw / "masks" / name, labels.astype(np.uint8))
+    raw = made.raw / "few"
+    tifffile.imwrite(raw / "images" / name, pixels, compression="zlib")
+    tifffile.imwrite(raw / "masks" / name, labels.astype(np.uint8))
     return dict.fromkeys(COLUMNS, "") | {
         "image_id": image_id,
         "image_file": f"images/{name}",
         "mask_file": f"masks/{name}",
-        "image_md5": file_md5(made.raw / "images" / name),
-        "mask_md5": file_md5(made.raw / "masks" / name),
+        "source": "few",
+        "image_md5": file_md5(raw / "images" / name),
+        "mask_md5": file_md5(raw / "masks" / name),
         "pixel_hash": pixel_hash(pixels),
         "height": pixels.shape[0],
         "width": pixels.shape[1],

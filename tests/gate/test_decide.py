@@ -13,7 +13,7 @@ from sgseg.errors import InputError
 from sgseg.gate import decide as gate
 from sgseg.gate.decision import Latency
 from sgseg.gate.images import file_md5
-from sgseg.inference.bundle import digest
+from sgseg.inference.bundle import digest, networks_digest
 
 from .cases import TestSet, empty, fields, names, rule_with, write_bundle, write_test_set
 
@@ -82,8 +82,9 @@ def test_a_tie(
     case: tuple[str, list[str]], outcome: str, test_set: TestSet, good: Path, tmp_path: Path
 ) -> None:
     on_tie, trained_on = case
-    # Another bundle, of the same network: the champion was trained on one image.
-    again = write_bundle(tmp_path / "again", trained_on=trained_on, facts={"data": "d2"})
+    # The same network in another use: the champion was trained on one image.
+    statistics = {"images": 2}
+    again = write_bundle(tmp_path / "again", trained_on=trained_on, statistics=statistics)
     found = test_set.decide(again, good, rule=rule_with(on_tie=on_tie))
     assert (found.outcome, found.verdict) == (outcome, "tie")
     unknown = "The bundle of the challenger does not say which images it was trained on"
@@ -101,9 +102,13 @@ def test_without_champion_the_floors_decide(test_set: TestSet, good: Path, poor:
 
 
 def test_the_champion_itself(test_set: TestSet, good: Path, tmp_path: Path) -> None:
-    copied = write_bundle(tmp_path / "copied")
+    # Evaluated again, at another commit: nothing that a mask depends on.
+    copied = write_bundle(tmp_path / "copied", facts={"commit": "another"})
     found = test_set.decide(copied, good)
     assert (found.outcome, found.verdict) == ("keep", "same")
+    assert found.champion is not None
+    assert found.challenger.digest != found.champion.digest
+    assert found.challenger.networks == found.champion.networks == networks_digest(good)
     assert found.reasons == ["The challenger is the champion already."]
     assert (found.images, found.checks, found.left_out) == ([], [], [])
 
@@ -149,12 +154,12 @@ def test_a_changed_image_is_an_error(good: Path, tmp_path: Path) -> None:
     assert names(made.decide(seen, None).images) == ["field_0"]
 
 
-def test_files_handed_over_are_checked_if_asked_for(good: Path, tmp_path: Path) -> None:
+def test_masks_handed_over_are_checked_where_they_are(good: Path, tmp_path: Path) -> None:
     made = write_test_set(tmp_path / "set", fields(2))
-    (made.raw / "masks" / "field_0.tif").write_bytes(b"another")
+    (made.raw / "few" / "masks" / "field_0.tif").write_bytes(b"another")
     assert made.decide(good, None).outcome == "promote"
-    with pytest.raises(InputError, match=r"masks/field_0\.tif"):
-        made.decide(good, None, raw=made.raw)
+    with pytest.raises(InputError, match=r"masks/field_0\.tif: changed: MD5"):
+        made.decide(good, None, handed_over=made.raw)
 
 
 def test_what_is_wrong_with_both_bundles_is_named(test_set: TestSet, tmp_path: Path) -> None:

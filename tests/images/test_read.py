@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image as Pillow
 
 from sgseg.errors import InputError
+from sgseg.images.planes import Budget, BudgetError
 from sgseg.images.read import PROJECTIONS, read_image
 
 from .examples import encoded, picture, tiff
@@ -588,6 +589,112 @@ def test_many_pages_count_together(tmp_path: Path) -> None:
     # Three slices of one channel: 3 x 20 x 30 = 1800 pixels; the other channel is not decoded.
     assert "in 3 planes" in refusal(path, channel=0, projection="max", max_pixels=1799)
     read_image(path, channel=0, projection="max", max_pixels=1800)
+
+
+CHOSEN: dict[str, object] = {"channel": 1, "projection": "max"}
+
+
+def pages(n: int) -> np.ndarray:
+    return np.stack([picture(dtype="uint16") // (i + 1) for i in range(n)])
+
+
+def many(n: int) -> np.ndarray:
+    return np.ascontiguousarray(pages(n).transpose(1, 2, 0))
+
+
+def planes_taken(content: bytes, **options: object) -> int:
+    """Planes of 20 x 30 pixels that reading takes from a budget."""
+    budget = Budget(100 * 600)
+    read_image(content, budget=budget, **options)
+    return (budget.whole - budget.left) // 600
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "planes"),
+    [
+        (lambda: encoded(picture(), "PNG"), {}, 1),
+        (lambda: encoded(picture(), "BMP"), {}, 1),
+        (lambda: encoded(np.dstack([picture()] * 3), "PNG"), {}, 3),
+        (lambda: encoded(np.dstack([picture()] * 3), "PNG"), {"channel": 1}, 3),
+        (lambda: encoded(np.dstack([picture()] * 3), "JPEG"), {"channel": "red"}, 3),
+        (lambda: encoded(np.dstack([picture(), picture() | 255]), "PNG"), {}, 2),
+        (lambda: tiff(np.dstack([picture()] * 3)), {}, 3),
+        # Of pixels that lie as they are, those of one channel are taken.
+        (lambda: tiff(many(5), planarconfig="contig"), {"channel": 4}, 1),
+        (lambda: tiff(many(5), planarconfig="contig", compression="zlib"), {"channel": 4}, 5),
+        (lambda: tiff(pages(7), metadata=None), {"channel": 4}, 1),
+        (lambda: tiff(pages(7), metadata=None, compression="zlib"), {"channel": 4}, 1),
+        (lambda: tiff(pages(7), metadata=None), {"projection": "max"}, 7),
+        (lambda: tiff(stack(), imagej=True, metadata={"axes": "ZCYX"}), CHOSEN, Z),
+        (lambda: tiff(stack(), metadata={"axes": "ZCYX"}, compression="zlib"), CHOSEN, Z),
+    ],
+)
+def test_what_is_decoded_is_taken_from_a_budget(
+    make: Callable[[], bytes], options: dict[str, object], planes: int
+) -> None:
+    assert planes_taken(make(), **options) == planes
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}], ids=["plain", "zlib"])
+def test_pages_and_samples_as_channels(options: dict[str, object]) -> None:
+    for channel in (0, 2, 4):
+        expected = pages(5)[channel]
+        by_page = tiff(pages(5), metadata=None, photometric="minisblack", **options)
+        image = read_image(by_page, channel=channel)
+        assert np.array_equal(image.pixels, expected)
+        assert image.channel == f"channel {channel}"
+        samples = tiff(many(5), photometric="minisblack", planarconfig="contig", **options)
+        assert np.array_equal(read_image(samples, channel=channel).pixels, expected)
+
+
+def test_only_the_page_asked_for_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded, asarray = [], tifffile.TiffPage.asarray
+
+    def counted(page: tifffile.TiffPage, **options: object) -> np.ndarray:
+        decoded.append(page.index)
+        return asarray(page, **options)
+
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", counted)
+    monkeypatch.setattr(tifffile.TiffFrame, "asarray", counted)
+    content = tiff(pages(40), metadata=None, compression="zlib")
+    assert np.array_equal(read_image(content, channel=3).pixels, pages(40)[3])
+    assert decoded == [3]
+
+
+def test_samples_that_are_all_decoded_count_although_one_is_asked_for(tmp_path: Path) -> None:
+    content = tiff(many(5), planarconfig="contig", compression="zlib")
+    path = saved(tmp_path, "a.tif", content)
+    assert "in 5 planes" in refusal(path, channel=0, max_pixels=2999)  # 5 x 600 = 3,000
+    read_image(path, channel=0, max_pixels=3000)
+
+
+def test_a_picture_in_colour_is_no_larger_than_one_in_gray() -> None:
+    # But it takes more from a budget.
+    for depth, channels in ((8, 3), (8, 4), (16, 3)):
+        pixels = np.full((20, 30, channels), 2**depth - 1, f"uint{depth}")
+        content = bytes(imagecodecs.png_encode(pixels))
+        read_image(content, max_pixels=600)
+        with pytest.raises(BudgetError, match=f"in {channels} planes") as caught:
+            read_image(content, max_pixels=600, budget=Budget(channels * 600 - 1))
+        assert not caught.value.alone
+
+
+def test_a_budget_is_for_several_images_and_says_whether_one_alone_would_fit() -> None:
+    budget, content = Budget(1000), encoded(picture(), "PNG")
+    read_image(content, budget=budget)
+    with pytest.raises(BudgetError) as caught:
+        read_image(content, budget=budget)
+    assert caught.value.alone
+    assert budget.left == 400  # what is refused takes nothing
+
+
+def test_what_is_decoded_and_then_refused_is_taken_as_well() -> None:
+    pixels = picture(dtype="float32")
+    pixels[0, 0] = np.nan
+    budget = Budget(1000)
+    with pytest.raises(InputError, match="NaN"):
+        read_image(tiff(pixels), budget=budget)
+    assert budget.left == 400
 
 
 def test_large_images_below_the_limit_raise_no_warning(

@@ -15,6 +15,7 @@ from sgseg.inference.bundle import (
     BundleSpec,
     digest,
     margin_px,
+    networks_digest,
     read_spec,
     spec_preprocessing,
     write_spec,
@@ -98,6 +99,14 @@ def test_another_format_says_what_to_do(make_bundle: MakeBundle) -> None:
         Segmenter.load(folder)
 
 
+def test_statistics_that_watch_can_use(make_bundle: MakeBundle) -> None:
+    folder = make_bundle()
+    # `images` is a number, a quantity may be unknown, and a newer one is passed over.
+    known = {"images": 3, "noise": [0.01, 0.1], "focus": None, "colour": "blue"}
+    change(folder, {"statistics": known})
+    assert read_spec(folder).statistics == known
+
+
 def test_what_need_not_be_said(make_bundle: MakeBundle) -> None:
     folder = make_bundle(1.5, 2.0)
     unsaid = ("orientations", "members_in_use", "points_at_orientations", "statistics")
@@ -141,6 +150,12 @@ def test_what_need_not_be_said(make_bundle: MakeBundle) -> None:
         ("points_at_orientations", {"1": [0.5, 4]}),
         ("pixel_size_um", -0.1),
         ("statistics", [1]),
+        ("statistics", {"noise": 0.1}),
+        ("statistics", {"focus": [0.1]}),
+        ("statistics", {"levels": [1, "2"]}),
+        ("statistics", {"saturated": [0.0, float("inf")]}),
+        ("statistics", {"median_level": [None, 1.0]}),
+        ("statistics", {"diameter_px": {"low": 1, "high": 2}}),
         ("trained_on", {}),
         ("trained_on", [1]),
         ("facts", []),
@@ -198,3 +213,27 @@ def test_the_digest_is_that_of_both_files(make_bundle: MakeBundle, tmp_path: Pat
     (moved / "model.onnx").unlink()
     with pytest.raises(InputError, match=r"no model here \(model\.onnx is missing\)"):
         digest(moved)
+
+
+def test_networks_are_the_same_whatever_is_told_of_them(make_bundle: MakeBundle) -> None:
+    folder = make_bundle(1.5, 2.0)
+    both, networks = digest(folder), networks_digest(folder)
+    change(folder, {"facts": {"commit": "another", "scores": {"test": {}}}})
+    assert networks_digest(folder) == networks
+    assert digest(folder) != both
+    found = {networks}
+    for name, value in {
+        "threshold": 0.123,
+        "members": ["fold_1", "fold_0"],
+        "trained_on": ["0123456789abcdef"],
+        "statistics": {"noise": [0.1, 0.2]},
+    }.items():
+        change(folder, {name: value})
+        found.add(networks_digest(folder))
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes() + b" ")
+    found.add(networks_digest(folder))
+    assert len(found) == 6
+    path.unlink()
+    with pytest.raises(InputError, match=r"no model here \(model\.onnx is missing\)"):
+        networks_digest(folder)

@@ -17,8 +17,8 @@ from typing import Any
 import yaml
 
 from sgseg.config import Params, load_params
-from sgseg.gate.decision import Decision, Model, read_decision, write_json
-from sgseg.inference.bundle import BundleSpec, digest, read_spec, write_spec
+from sgseg.gate.decision import Decision, Latency, Model, read_decision, write_json
+from sgseg.inference.bundle import BundleSpec, digest, networks_digest, read_spec, write_spec
 from sgseg.registry import Promotion, promote
 from sgseg.registry.models import Registry, aliases_of, open_existing_registry
 from sgseg.tracking import CrossValidation, DatasetInput
@@ -33,10 +33,10 @@ def make_params() -> Params:
     return load_params(ROOT / "params.yaml")
 
 
-def evaluate(root: Path, score: float, *, weights: str = "") -> str:
+def evaluate(root: Path, score: float, *, weights: str = "", commit: str = "c" * 40) -> str:
     """Write what the stage `evaluate` leaves; the digest of the bundle.
 
-    Another score or other weights make another bundle.
+    Another score or other weights make other networks; another commit is another bundle of them.
     """
     bundle, report = root / "models/evaluated", root / "reports/evaluation"
     for folder in (bundle, report):
@@ -54,7 +54,7 @@ def evaluate(root: Path, score: float, *, weights: str = "") -> str:
             threshold=0.5,
             min_area_px=4,
             margin_px=16,
-            facts={"data": "d" * 32 + ".dir", "commit": "c" * 40, "scores": scores},
+            facts={"data": "d" * 32 + ".dir", "commit": commit, "scores": scores},
         ),
     )
     (report / "metrics.json").write_text(json.dumps(scores))
@@ -79,6 +79,8 @@ class FakeGate:
     """Compares the scores that the bundles claim; counts how often it was asked."""
 
     floor: float = 0.3
+    seconds: float = 1.0
+    """What the challenger takes, of 1.5 that it may."""
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def decide(self, challenger: Path, champion: Path | None) -> Decision:
@@ -86,7 +88,7 @@ class FakeGate:
         theirs = None if champion is None else score_of(champion)
         self.asked.append((digest(challenger), "" if champion is None else digest(champion)))
         better = theirs is None or mine > theirs + TIE
-        passed = mine >= self.floor and better
+        passed = mine >= self.floor and better and self.seconds <= 1.5
         against = "no champion" if theirs is None else f"{theirs:.2f}"
         return Decision(
             outcome="promote" if passed else "keep",
@@ -101,6 +103,7 @@ class FakeGate:
             rule={"floor": self.floor},
             settings={},
             data={},
+            latency=Latency(self.seconds, 1.0, self.seconds, 1.5, 1, "any machine"),
         )
 
     def write(
@@ -120,7 +123,7 @@ class FakeGate:
 
 
 def _model(bundle: Path) -> Model:
-    return Model(digest(bundle), 0.5, 4, 1, 1, 0, {})
+    return Model(digest(bundle), 0.5, 4, 1, 1, 0, {}, networks=networks_digest(bundle))
 
 
 def save(bundle: Path, target: Path, card: Path | None) -> None:

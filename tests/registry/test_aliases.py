@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from sgseg.errors import InputError
-from sgseg.registry import aliases, change_alias, read_log
-from sgseg.registry.aliases import MovedMeanwhileError
+from sgseg.registry import aliases, change_alias, read_log, turns
 from sgseg.registry.models import Registry, Version, find_version
 from sgseg.registry.models import aliases_of as where
+from sgseg.registry.turns import MovedMeanwhileError
 
 from .project import champion, evaluate, lines_of_log, reopen, submit, tags_of_log
 
@@ -137,6 +137,121 @@ def test_what_another_machine_is_at_is_left_alone(
     registry.client.set_registered_model_tag("sgseg", begun.tag, begun.as_json())
     registry.client.set_registered_model_alias("sgseg", "champion", "1")
     assert read_log(server)[-1] == begun.done()
+
+
+@pytest.fixture
+def server(registry: Registry) -> Registry:
+    """The same registry, as a machine sees it that shares no lock with the others."""
+    return replace(registry, store=replace(registry.store, uri="http://lab:5000"))
+
+
+@pytest.fixture
+def other(server: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """The registry as another machine sees it."""
+    monkeypatch.setattr(turns, "LOOK_SECONDS", 0.0)
+    home = tmp_path / "another machine"
+    home.mkdir()
+    return replace(server, store=replace(server.store, home=home))
+
+
+def begun(registry: Registry, **values: Any) -> Any:
+    """The entry of a change to version 1 that another machine is at."""
+    entry = replace(
+        read_log(registry)[-1], from_version=2, to_version=1, pending="other-host/1/2", **values
+    )
+    registry.client.set_registered_model_tag("sgseg", entry.tag, entry.as_json())
+    return entry
+
+
+def test_who_is_at_it_is_not_disturbed(root: Path, server: Registry) -> None:
+    begun(server, number=9, id="elsewhere", when=aliases.now(), who="Grace")
+    before = tags_of_log(server)
+    with pytest.raises(MovedMeanwhileError, match="is being changed by Grace to version 1"):
+        back_to_1(server)
+    assert tags_of_log(server) == before
+    # The other alias is nobody's.
+    done = change_alias(server, "challenger", version(server, 1), how="registered", why="x")
+    assert done is not None
+    # Not one that is taken, by an unfinished change too.
+    assert done.number == 10
+    # It sees where the alias went: no change from outside.
+    server.client.set_registered_model_alias("sgseg", "champion", "1")
+    assert [entry.how for entry in read_log(server)].count("outside") == 0
+
+
+def test_two_machines_that_begin_at_once(
+    root: Path, server: Registry, other: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, entries = aliases._put, []
+
+    def put_after_the_other(registry: Registry, change: Any) -> None:
+        entries.append(change)
+        if len(entries) == 1:  # Both have looked, and nobody was at it.
+            with monkeypatch.context() as elsewhere:
+                elsewhere.setattr(aliases, "running_process", lambda: "other-host/1/2")
+                done = change_alias(
+                    other, "champion", version(other, 1), how="by hand", why="first"
+                )
+            assert done is not None
+        put(registry, change)
+
+    monkeypatch.setattr(aliases, "_put", put_after_the_other)
+    with pytest.raises(MovedMeanwhileError, match="is being changed by"):
+        back_to_1(server)
+    assert champion(root) == 1
+    log = read_log(server)
+    assert [entry.why for entry in log[4:]] == ["first"]
+    assert [entry.number for entry in log] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("id_", "mine"), [("00000000", False), ("zzzzzzzz", True)])
+def test_of_two_entries_the_lower_one_waits_until_the_other_lets_go(
+    server: Registry, other: Registry, monkeypatch: pytest.MonkeyPatch, id_: str, mine: bool
+) -> None:
+    moment, looks = aliases.now(), []
+    monkeypatch.setattr(aliases, "now", lambda: moment)
+    put = aliases._put
+
+    def with_another(registry: Registry, change: Any) -> None:
+        if not looks and change.pending:
+            looks.append(begun(other, number=change.number, id=id_, when=moment))
+        put(registry, change)
+
+    def sleep(_: float) -> None:
+        entry = looks[0]
+        looks.append(entry)
+        if len(looks) == 3:
+            other.client.delete_registered_model_tag("sgseg", entry.tag)
+
+    monkeypatch.setattr(aliases, "_put", with_another)
+    monkeypatch.setattr(turns, "sleep", sleep)
+    if mine:
+        assert back_to_1(server).number == 5
+        assert len(looks) == 3
+    else:
+        with pytest.raises(MovedMeanwhileError):
+            back_to_1(server)
+        assert len(looks) == 1
+        (left,) = [name for name in tags_of_log(server) if ".000005." in name]
+        assert left.endswith(id_)
+
+
+def test_who_never_lets_go_is_not_waited_for_for_ever(
+    server: Registry, other: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = aliases.now()
+    monkeypatch.setattr(aliases, "now", lambda: moment)
+    put = aliases._put
+
+    def with_another(registry: Registry, change: Any) -> None:
+        put(registry, change)
+        begun_by = replace(change, id="zzzzzzzz", pending="other-host/1/2")
+        registry.client.set_registered_model_tag("sgseg", begun_by.tag, begun_by.as_json())
+
+    monkeypatch.setattr(aliases, "_put", with_another)
+    with pytest.raises(MovedMeanwhileError):
+        back_to_1(server)
+    assert where(server)["champion"] == 2
 
 
 def test_no_change_no_entry(root: Path, registry: Registry) -> None:

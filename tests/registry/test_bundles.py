@@ -87,6 +87,14 @@ def test_a_version_of_somebody_else(two: Path) -> None:
         bundle_of("models:/sgseg/3", root=two)
 
 
+@pytest.mark.parametrize("tag", ["../../somewhere", "A" * 32, "a" * 31])
+def test_a_digest_that_is_none_becomes_no_path(two: Path, tag: str) -> None:
+    reopen(two).client.set_model_version_tag("sgseg", "1", "sgseg.bundle", tag)
+    with pytest.raises(InputError, match=r"models:/sgseg/1: its tag .* 32 hexadecimal digits"):
+        bundle_of("models:/sgseg/1", root=two)
+    assert bundles.cached(tag) is None
+
+
 def test_no_store_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StoreError, match=r"no such store; .*project's folder"):
         bundle_of("models:/sgseg@champion", root=tmp_path)

@@ -9,7 +9,7 @@ import pytest
 
 from sgseg.cli import parser
 from sgseg.errors import InputError
-from sgseg.registry import stage
+from sgseg.registry import registration, stage
 
 from .project import FakeGate, champion, evaluate, lines_of_log, reopen, save, submit
 
@@ -79,9 +79,11 @@ def test_changes_of_another_store_are_counted(
 
 def test_back_and_by_hand(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sgseg(two, "registry", "rollback", "--reason", "worse on plate 7") == 0
-    assert capsys.readouterr().out == "Version 1 is the champion now (before: 2).\n"
+    running = "Servers that run keep the version they have until they are started again.\n"
+    said = f"Version 1 is the champion now (before: 2).\n{running}"
+    assert capsys.readouterr().out == said
     assert sgseg(two, "registry", "promote", "--version", "2", "--reason", "plate 7 was bad") == 0
-    said = "Version 2 is the champion now (before: 1). The gate passed it.\n"
+    said = f"Version 2 is the champion now (before: 1). The gate passed it.\n{running}"
     assert capsys.readouterr().out == said
     assert sgseg(two, "registry", "promote", "--version", "2", "--reason", "x") == 0
     said = "Version 2 is the champion already; nothing was changed.\n"
@@ -122,8 +124,29 @@ def test_without_a_version_the_gate_decides(
     evaluate(two, 0.9)
     params(two)
     assert sgseg(two, "registry", "promote") == 0
-    assert capsys.readouterr().out.startswith("Version 3 is the new champion (before: version 2)")
+    first, running, _ = capsys.readouterr().out.splitlines()
+    assert first.startswith("Version 3 is the new champion (before: version 2)")
+    assert running.startswith("Servers that run keep the version they have until")
+    sgseg(two, "registry", "promote")
+    assert "Servers that run" not in capsys.readouterr().out
     assert lines_of_log(two)[-1]["how"] == "gate"
+
+
+def test_a_reason_is_for_a_choice_by_hand(two: Path) -> None:
+    evaluate(two, 0.9)
+    params(two)
+    with pytest.raises(InputError, match="--reason: given without --version"):
+        sgseg(two, "registry", "promote", "--reason", "better on plate 7")
+    assert champion(two) == 2
+
+
+def test_back_to_the_same_networks_is_said_to_be_that(
+    two: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registration, "code_digest", lambda: "mended")
+    assert submit(two).what == "repackaged"
+    sgseg(two, "registry", "rollback")
+    assert "They hold the same networks with other code." in capsys.readouterr().out
 
 
 def test_track_puts_the_model_back_too(

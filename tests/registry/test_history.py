@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from sgseg.registry.history import (
     read_file,
     read_tags,
     withdrawn,
+    withdrawn_version,
 )
 
 
@@ -101,7 +103,33 @@ def test_the_same_number_twice_is_two_changes() -> None:
     one, other = change(5, id="aa"), change(5, id="bb", when="2025-01-01T00:00:00Z")
     assert one.tag == "sgseg.change.000005.aa"
     tags = {entry.tag: entry.as_json() for entry in (one, other)} | {"team": "x"}
-    assert read_tags(tags, "here") == [other, one]
+    assert read_tags(tags, "here", "sgseg") == [other, one]
+
+
+def test_what_only_a_newer_version_knows_is_left_out() -> None:
+    line = json.dumps(json.loads(change(1).as_json()) | {"signature": "s"})
+    assert parse(line, "here") == change(1)
+
+
+@pytest.mark.parametrize("wrong", ["", "{", '{"number": 1}', "[]"])
+def test_a_tag_that_is_no_entry_says_how_to_get_rid_of_it(wrong: str) -> None:
+    tags = {"sgseg.change.000001.x": wrong, "sgseg.change.000002.y": wrong}
+    with pytest.raises(InputError) as caught:
+        read_tags(tags, "here", "sgseg")
+    assert [problem.where for problem in caught.value.problems] == [
+        f"here, tag {name}" for name in tags
+    ]
+    said = 'delete_registered_model_tag("sgseg", "sgseg.change.000001.x")'
+    assert said in caught.value.problems[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("when", None), ("alias", 3), ("to_version", "2"), ("number", "1")]
+)
+def test_a_value_of_another_kind_is_no_entry(name: str, value: Any) -> None:
+    line = json.dumps(json.loads(change(1).as_json()) | {name: value})
+    with pytest.raises(InputError, match=rf"no entry of the log \(its {name} is "):
+        parse(line, "here")
 
 
 def test_champions_in_turn() -> None:
@@ -134,14 +162,39 @@ def test_a_rollback_forward_and_a_lost_alias() -> None:
 )
 def test_only_a_person_withdraws_a_model(how: How, taken: bool) -> None:
     log = moves(("gate", 1), ("gate", 2), (how, 1))
-    assert (withdrawn(log, "champion", "b2") is log[2]) == taken
-    assert withdrawn(log, "champion", "b1") is None
-    assert withdrawn(log, "challenger", "b2") is None
+    assert (withdrawn(log, "champion", bundle="b2") is log[2]) == taken
+    assert (withdrawn_version(log, "champion", 2) is log[2]) == taken
+    for alias, number in (("champion", 1), ("challenger", 2)):
+        assert withdrawn(log, alias, bundle=f"b{number}") is None
+        assert withdrawn_version(log, alias, number) is None
 
 
 def test_a_model_that_a_person_brought_back_is_not_withdrawn() -> None:
     log = moves(("gate", 2), ("rollback", 1), ("by hand", 2))
-    assert withdrawn(log, "champion", "b2") is None
+    assert withdrawn(log, "champion", bundle="b2") is None
+    assert withdrawn_version(log, "champion", 2) is None
+
+
+def test_the_same_networks_in_another_bundle_are_withdrawn_too() -> None:
+    log = moves(("gate", 1), ("gate", 2), ("rollback", 1))
+    log = [
+        replace(c, from_networks=f"n{c.from_version}", to_networks=f"n{c.to_version}") for c in log
+    ]
+    assert withdrawn(log, "champion", bundle="another", networks="n2") is log[2]
+    assert withdrawn(log, "champion", bundle="b2", networks="n2") is log[2]
+    assert withdrawn(log, "champion", bundle="another", networks="n1") is None
+    # Entries from before that was noted, and without any bundle.
+    assert withdrawn(log, "champion", bundle="b2") is log[2]
+    assert withdrawn(moves(("gate", None), ("outside", None)), "champion", bundle="") is None
+
+
+def test_back_to_other_code_withdraws_the_version_and_not_the_networks() -> None:
+    log = [
+        replace(c, from_networks="n", to_networks="n")
+        for c in moves(("gate", 1), ("repackaged", 2), ("rollback", 1))
+    ]
+    assert withdrawn(log, "champion", bundle="b2", networks="n") is None
+    assert withdrawn_version(log, "champion", 2) is log[2]
 
 
 def test_who_withdrew_it_last_in_any_store() -> None:
@@ -149,7 +202,7 @@ def test_who_withdrew_it_last_in_any_store() -> None:
     there = change(
         1, id="t", registry="there", how="rollback", from_bundle="b", when="2026-01-02T00:00:00Z"
     )
-    assert withdrawn([there, here], "champion", "b") == there
+    assert withdrawn([there, here], "champion", bundle="b") == there
 
 
 def test_the_file_grows_and_never_twice(tmp_path: Path) -> None:

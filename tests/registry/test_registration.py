@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from sgseg.registry import open_registry, register, registration
 from sgseg.registry.evaluated import read_evaluated
 from sgseg.registry.models import Registry, Version, versions
+from sgseg.serving import package
 
 from .project import evaluate, save
 
@@ -42,8 +44,80 @@ def test_one_bundle_one_version(root: Path, registry: Registry) -> None:
     assert [first.number, second.number] == [1, 2]
     assert first.bundle != second.bundle
     assert versions(registry) == [first, second]
-    assert versions(registry, bundle=second.bundle) == [second]
+    assert versions(registry, tag=("sgseg.bundle", second.bundle)) == [second]
     assert len(logged(registry)) == 2
+
+
+def test_the_same_networks_evaluated_again_are_the_same_version(
+    root: Path, registry: Registry
+) -> None:
+    first = add(registry, root)
+    assert evaluate(root, 0.6, commit="d" * 40) != first.bundle
+    assert add(registry, root) == first
+    assert len(logged(registry)) == 1
+
+
+def test_other_code_is_another_version(
+    root: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = add(registry, root)
+    monkeypatch.setattr(registration, "code_digest", lambda: "other")
+    second = add(registry, root)
+    assert [first.number, second.number] == [1, 2]
+    assert (first.networks, first.bundle) == (second.networks, second.bundle)
+    assert add(registry, root) == second
+    monkeypatch.undo()
+    assert add(registry, root) == first
+
+
+def test_what_the_code_of_a_version_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "sgseg"
+    (source / "serving").mkdir(parents=True)
+    files = [source / "errors.py", source / "serving" / "model.py"]
+    for path in files:
+        path.write_text("x")
+    monkeypatch.setattr(package, "SOURCE", source)
+    monkeypatch.setattr(package, "CODE", ("errors.py", "serving"))
+    monkeypatch.setattr(package, "requirements", lambda: ["numpy==1"])
+    first = registration.code_digest()
+    (source / "not_served.py").write_text("x")
+    assert registration.code_digest() == first
+    found = {first}
+    for path in files:
+        path.write_text("y")
+        found.add(registration.code_digest())
+    monkeypatch.setattr(package, "requirements", lambda: ["numpy==2"])
+    found.add(registration.code_digest())
+    assert len(found) == 4
+    assert all(len(digest) == 32 for digest in found)
+
+
+def test_nobody_waits_for_an_upload(root: Path, registry: Registry) -> None:
+    def while_others_write(bundle: Path, target: Path, card: Path | None) -> None:
+        with FileLock(root / "mlflow.db.lock", timeout=0):
+            save(bundle, target, card)
+
+    log_files = registry.client.log_model_artifacts
+
+    def upload(*arguments: Any) -> None:
+        with FileLock(root / "mlflow.db.lock", timeout=0):
+            log_files(*arguments)
+
+    registry.client.log_model_artifacts = upload
+    assert register(registry, read_evaluated(root), save=while_others_write).number == 1
+
+
+def test_who_uploaded_for_nothing_takes_it_back(root: Path, registry: Registry) -> None:
+    # Another process is first, during the upload.
+    first: list[Version] = []
+
+    def meanwhile(bundle: Path, target: Path, card: Path | None) -> None:
+        first.append(add(registry, root))
+        save(bundle, target, card)
+
+    assert register(registry, read_evaluated(root), save=meanwhile) == first[0]
+    (left,) = logged(registry)
+    assert left in first[0].source
 
 
 def test_the_model_is_registered_once_and_keeps_its_name(root: Path, registry: Registry) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sgseg.errors import InputError
-from sgseg.registry import read_log, roll_back, stage
+from sgseg.errors import InputError, Problem
+from sgseg.gate.decision import read_decision
+from sgseg.inference.bundle import networks_digest
+from sgseg.registry import promote_version, put_back, read_log, registration, roll_back, stage
 from sgseg.registry.models import aliases_of, versions
 from sgseg.registry.steering import decision_of
 from sgseg.tracking.store import StoreError
@@ -68,6 +70,8 @@ def test_what_a_version_says_of_itself(root: Path) -> None:
     decision = decision_of(version)
     assert {name: text for name, text in version.tags.items() if "decision" not in name} == {
         "sgseg.bundle": bundle,
+        "sgseg.networks": networks_digest(root / "models/evaluated"),
+        "sgseg.code": registration.code_digest(),
         "sgseg.data": "d" * 32 + ".dir",
         "sgseg.commit": "c" * 40,
         "sgseg.source": "simulated",
@@ -163,6 +167,125 @@ def test_what_a_person_took_away_the_gate_does_not_bring_back(root: Path) -> Non
     # A model that is better than both is another matter.
     submit_each(root, 0.9)
     assert champion(root) == 3
+
+
+def test_nor_does_it_in_another_bundle(root: Path) -> None:
+    submit_each(root, 0.6, 0.8)
+    roll_back(reopen(root), reason="finds granules in empty wells")
+    evaluate(root, 0.8, commit="d" * 40)
+    done = submit(root)
+    assert (done.what, done.challenger.number, champion(root)) == ("withheld", 2, 1)
+    assert "finds granules in empty wells" in done.said
+    assert put_back(root, save=save) is not None
+    assert champion(root) == 1
+
+
+def test_the_champion_evaluated_again_is_champion_already(root: Path) -> None:
+    submit_each(root, 0.6, 0.8)
+    before = everything(root)
+    bundle = evaluate(root, 0.8, commit="d" * 40)
+    done = submit(root)
+    assert (done.what, done.against) == ("champion already", [])
+    after = everything(root)
+    assert [after[name] for name in ("model", "versions", "log")] == [
+        before[name] for name in ("model", "versions", "log")
+    ]
+    assert read_decision(root / "reports/promotion").challenger.digest == bundle
+    gate = FakeGate()
+    submit(root, gate)
+    assert gate.asked == []
+
+
+def test_time_alone_takes_no_promotion_back(root: Path) -> None:
+    submit_each(root, 0.6, 0.8)
+    before = decision_of(versions(reopen(root))[1])
+    (root / "reports/promotion/decision.json").unlink()
+    done = submit(root, FakeGate(seconds=2.0))
+    assert (done.what, done.against) == ("champion already", [])
+    assert read_decision(root / "reports/promotion").outcome == "promote"
+    assert decision_of(versions(reopen(root))[1]) == before
+    # Of a newcomer it does.
+    evaluate(root, 0.9)
+    assert submit(root, FakeGate(seconds=2.0)).what == "refused"
+
+
+def test_a_stricter_rule_leaves_what_was_decided_then(root: Path) -> None:
+    submit_each(root, 0.6, 0.8)
+    before = decision_of(versions(reopen(root))[1])
+    assert submit(root, FakeGate(floor=0.9)).decision.outcome == "keep"
+    assert decision_of(versions(reopen(root))[1]) == before
+
+
+@pytest.fixture
+def mended(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with champion 2, in which the code that serves was changed since."""
+    submit_each(root, 0.6, 0.8)
+    monkeypatch.setattr(registration, "code_digest", lambda: "mended")
+    return root
+
+
+def test_mended_code_reaches_the_champion(mended: Path) -> None:
+    before = decision_of(versions(reopen(mended))[1])
+    done = submit(mended, FakeGate(floor=0.95))
+    assert (done.what, done.challenger.number, champion(mended)) == ("repackaged", 3, 3)
+    last = lines_of_log(mended)[-1]
+    assert (last["alias"], last["how"], last["from_version"], last["to_version"]) == (
+        *("champion", "repackaged"),
+        *(2, 3),
+    )
+    assert last["from_networks"] == last["to_networks"]
+    assert (last["gate"], last["decision"]) == ("promote", before["digest"])
+    assert decision_of(versions(reopen(mended))[2]) == before
+    again = everything(mended)
+    assert submit(mended, FakeGate(floor=0.95)).what == "champion already"
+    assert everything(mended) == again
+    # `track` has nothing to do with code.
+    put_back(mended, save=save)
+    assert champion(mended) == 3
+
+
+def test_track_does_not_take_other_code_into_use(mended: Path) -> None:
+    put_back(mended, save=save)
+    assert [version.number for version in versions(reopen(mended))] == [1, 2]
+    assert champion(mended) == 2
+
+
+def test_code_that_a_person_went_back_from_stays_out(mended: Path) -> None:
+    submit(mended)
+    roll_back(reopen(mended), reason="answers in the wrong units")
+    assert champion(mended) == 2
+    done = submit(mended)
+    assert (done.what, champion(mended)) == ("withheld", 2)
+    assert "answers in the wrong units" in done.said
+    assert done.against == [done.said]
+    promote_version(reopen(mended), 3, reason="the units were right")
+    assert submit(mended).what == "champion already"
+
+
+def test_code_mended_again_is_another_matter(mended: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit(mended)
+    roll_back(reopen(mended))
+    monkeypatch.setattr(registration, "code_digest", lambda: "mended again")
+    assert submit(mended).what == "repackaged"
+    assert champion(mended) == 4
+
+
+def test_an_alias_that_another_machine_is_at_is_waited_for(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate(root, 0.6)
+    change_alias, calls = stage.change_alias, []
+
+    def at_first_not(*arguments: object, **options: object) -> object:
+        calls.append(arguments[1])
+        if len(calls) == 1:
+            raise stage.MovedMeanwhileError(Problem("sgseg@challenger", "is being changed"))
+        return change_alias(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stage, "change_alias", at_first_not)
+    monkeypatch.setattr(stage, "PAUSE_SECONDS", 0.0)
+    assert submit(root).what == "promoted"
+    assert calls == ["challenger", "challenger", "champion"]
 
 
 def test_a_champion_that_was_deleted_is_missed(root: Path) -> None:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -16,6 +16,7 @@ import psutil
 import requests
 from examples import write_pointwise_network
 
+from serving.unet import write_unet
 from sgseg.inference.bundle import BundleSpec, write_spec
 from sgseg.training.merge import merge_onnx
 
@@ -28,7 +29,11 @@ def write_bundle(folder: Path, *middles: float) -> Path:
     single = [folder.parent / f"member_{number}.onnx" for number in range(len(middles))]
     for path, middle in zip(single, middles, strict=True):
         write_pointwise_network(path, middle=middle)
-    names = [f"fold_{number}" for number in range(len(middles))]
+    return _merged(folder, single)
+
+
+def _merged(folder: Path, single: Sequence[Path]) -> Path:
+    names = [f"fold_{number}" for number in range(len(single))]
     merge_onnx(single, names, folder / "model.onnx")
     settings = {"normalise": "background", "target_pixel_size_um": None, "resize": None}
     write_spec(folder, BundleSpec(names, settings, threshold=0.5, min_area_px=4, margin_px=16))
@@ -37,10 +42,22 @@ def write_bundle(folder: Path, *middles: float) -> Path:
 
 def make_model(folder: Path, *middles: float) -> Path:
     """A bundle of networks that call bright what is bright, and the MLflow model made of it."""
+    return _saved(write_bundle(folder / "bundle", *middles), folder)
+
+
+def make_large_model(folder: Path) -> Path:
+    """An MLflow model of the size that training makes: four U-Nets, with random weights."""
+    (folder / "bundle").mkdir()
+    single = [folder / f"member_{number}.onnx" for number in range(4)]
+    for seed, path in enumerate(single):
+        write_unet(path, width=16, depth=3, seed=seed)
+    return _saved(_merged(folder / "bundle", single), folder)
+
+
+def _saved(bundle: Path, folder: Path) -> Path:
     from sgseg.serving.package import save_model  # noqa: PLC0415 - MLflow takes seconds
 
-    write_bundle(folder / "bundle", *middles)
-    save_model(folder / "bundle", folder / "model")
+    save_model(bundle, folder / "model")
     return folder / "model"
 
 
@@ -78,10 +95,11 @@ class Served:
             **(environment or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self.ready_s = 0.0
 
     def __enter__(self) -> Served:
         self.start()
-        self.wait()
+        self.ready_s = self.wait()
         return self
 
     def __exit__(
@@ -138,6 +156,15 @@ class Served:
     def resident_bytes(self) -> int:
         """Memory of all its processes."""
         return sum(process.memory_info().rss for process in self.processes())
+
+    def peak_bytes(self) -> int:
+        """The most memory that each of its processes has had, added; 0 where nobody counts it."""
+        peaks = 0
+        for process in self.processes():
+            status = Path(f"/proc/{process.pid}/status")
+            lines = status.read_text(encoding="ascii").splitlines() if status.exists() else []
+            peaks += sum(1024 * int(line.split()[1]) for line in lines if line[:6] == "VmHWM:")
+        return peaks
 
     def cpu_seconds(self) -> float:
         """Computing time of all its processes so far: unlike a clock it counts nobody else's."""

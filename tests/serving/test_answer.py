@@ -17,7 +17,7 @@ from sgseg.errors import InputError
 from sgseg.images.rois import read_rois
 from sgseg.inference.segmenter import Prediction
 from sgseg.inference.uncertainty import Disagreement
-from sgseg.serving.answer import answered, in_a_request, refused
+from sgseg.serving.answer import answered, in_a_request, refuse_unanswerable, refused
 from sgseg.serving.encode import labels_png
 from sgseg.serving.options import RETURNS, Options
 
@@ -47,6 +47,7 @@ def test_numbers() -> None:
         "warnings": ["too dim"],
         "model_version": "sgseg/3",
         "error": None,
+        "retry": False,
     }
     with PillowImage.open(io.BytesIO(base64.b64decode(mask))) as image:
         assert image.mode == "I;16"
@@ -114,11 +115,21 @@ def test_granules() -> None:
     assert (second["centroid_row"], second["centroid_col"]) == (1.333, 2.667)
 
 
-def test_more_granules_than_a_mask_can_number() -> None:
+@pytest.mark.parametrize("returns", [("labels",), (), ("granules",), ("rois",)], ids=str)
+def test_more_granules_than_a_mask_can_number(returns: tuple[str, ...]) -> None:
     labels = np.arange(65_536, dtype=np.int32).reshape(256, 256)
     np.testing.assert_array_equal(imagecodecs.png_decode(labels_png(labels)), labels)
+    too_many = Prediction(labels + 1, np.ones((256, 256), np.float32), None, None, ())
     with pytest.raises(InputError, match="65536 granules; expected at most 65535"):
-        labels_png(labels + 1)
+        answered(too_many, None, Options(returns=returns), "v")
+
+
+@pytest.mark.parametrize("returns", [("maps",), ("labels", "probability")], ids=str)
+def test_maps_have_a_largest_size(returns: tuple[str, ...]) -> None:
+    refuse_unanswerable((5000, 5000), Options(returns=returns))
+    with pytest.raises(InputError, match=r"25\.0 million pixels with .*; expected at most 25"):
+        refuse_unanswerable((5000, 5001), Options(returns=returns))
+    refuse_unanswerable((10_000, 10_000), Options(returns=("labels", "rois", "granules")))
 
 
 def test_a_refusal_has_the_same_keys() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from examples import draw_field
 
-from serving.served import Served
+from serving.served import Served, make_large_model
 from sgseg.client import predict
 from sgseg.inference.segmenter import Segmenter
 
@@ -74,7 +74,12 @@ def test_masks_are_those_of_this_environment(served: Served, model: Path) -> Non
     assert predict(served.url, [imagecodecs.png_encode(FIELD)[:100]])[0].error
 
 
-def test_it_is_ready_soon(model: Path, tmp_path: Path, python: Path) -> None:
-    # In seconds of computing: on a machine that does nothing else it is not ready later than that.
+def test_it_is_ready_soon(tmp_path: Path, python: Path) -> None:
+    model = make_large_model(tmp_path)
+    assert (model / "artifacts" / "bundle" / "model.onnx").stat().st_size > 4e6
+    at_rest = os.getloadavg()[0] < (os.cpu_count() or 1)
     with Served(model, tmp_path / "log.txt", python=str(python)) as again:
-        assert again.cpu_seconds() < READY_S
+        # Where others compute as well, a clock would measure them.
+        ready_s = again.ready_s if at_rest else again.cpu_seconds()
+        assert ready_s < READY_S
+        assert predict(again.url, [FIELD])[0].labels is not None

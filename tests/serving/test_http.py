@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
 import sys
+import time
 from collections import namedtuple
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from threading import Barrier, Event, Semaphore
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +23,9 @@ from examples import draw_field
 from serving.served import write_bundle
 from sgseg.serving import http
 from sgseg.serving.http import install, respond
+from sgseg.serving.request import Request
 from sgseg.serving.service import Service
+from sgseg.serving.turn import Deadline, Turn
 
 PNG = bytes(imagecodecs.png_encode(draw_field([(10, 10)])[0]))
 TABLE = {"columns": ["image"], "data": [[base64.b64encode(PNG).decode()]]}
@@ -81,6 +87,80 @@ def test_a_bad_request_is_a_sentence(
     assert "Traceback" not in text
 
 
+def busy(service: Service, monkeypatch: pytest.MonkeyPatch) -> tuple[Event, Semaphore]:
+    """Network runs that wait to be let go, and a count of those that have begun to."""
+    go_on, entered, predict = Event(), Semaphore(0), service.segmenter.predict
+
+    def waiting(*arguments: Any, **options: Any) -> Any:
+        entered.release()
+        assert go_on.wait(30)
+        return predict(*arguments, **options)
+
+    monkeypatch.setattr(service.segmenter, "predict", waiting)
+    return go_on, entered
+
+
+def test_more_requests_than_may_wait_are_told_at_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, entered = busy(service, monkeypatch)
+    monkeypatch.setattr(http, "_requests", Turn(3))
+    begin = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        kind = "application/json"
+        futures = [
+            pool.submit(respond, service, JSON, kind, deadline=Deadline.after(60)) for _ in range(4)
+        ]
+        (refused,) = wait(futures, return_when=FIRST_COMPLETED).done
+        go_on.set()
+    assert time.monotonic() - begin < 20
+    assert entered.acquire(blocking=False)
+    assert refused.result()[0] == 429
+    assert sorted(future.result()[0] for future in futures) == [200, 200, 200, 429]
+    assert respond(service, JSON, kind, deadline=Deadline.after(60))[0] == 200
+
+
+def test_waiting_for_a_reader_takes_time_of_the_request(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, entered = Event(), Event()
+
+    def slow(_: bytes) -> Request:
+        entered.set()
+        assert go_on.wait(30)
+        return Request(())
+
+    kind = "application/vnd.apache.parquet"
+    monkeypatch.setitem(http.READERS, kind, slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(respond, service, b"", kind, deadline=Deadline.after(60))
+        assert entered.wait(10)
+        assert respond(service, b"", kind, deadline=Deadline.after(0.05))[0] == 429
+        # One kind of body does not wait for the other.
+        assert respond(service, JSON, "application/json", deadline=Deadline.after(10))[0] == 200
+        go_on.set()
+        assert first.result()[0] == 200
+
+
+def test_a_request_begins_when_it_arrives(service: Service, server: Any) -> None:
+    together = Barrier(http.MAX_REQUESTS + 1)
+    assert install(lambda _: service)
+    slept = 0.05
+
+    @server._async_catch_mlflow_exception
+    async def route() -> float:
+        await asyncio.sleep(slept)
+        await asyncio.to_thread(together.wait, 10)
+        deadline = await asyncio.to_thread(http._deadline)
+        return deadline.seconds - deadline.left()
+
+    async def serve() -> list[float]:
+        return await asyncio.gather(*(route() for _ in range(http.MAX_REQUESTS + 1)))
+
+    # The barrier breaks if there are fewer threads.
+    assert all(gone >= slept for gone in asyncio.run(serve()))
+
+
 def test_memory_and_defects(
     service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -101,6 +181,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """What `install` needs of MLflow's scoring server."""
     module: Any = ModuleType(http.SCORING_SERVER)
     module.InvocationsResponse = namedtuple("Response", ["response", "status", "mimetype"])
+    module._async_catch_mlflow_exception = lambda route: route
     module.invocations = lambda data, content_type, model, input_schema: "by MLflow"
     monkeypatch.setitem(sys.modules, http.SCORING_SERVER, module)
     monkeypatch.setenv(http.SERVED_MODEL, "somewhere")
@@ -137,9 +218,12 @@ def test_an_unknown_mlflow_is_left_alone(server: Any, caplog: pytest.LogCaptureF
 def test_the_mlflow_that_is_installed_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow.pyfunc.scoring_server as real  # noqa: PLC0415
 
-    monkeypatch.setattr(real, "invocations", real.invocations)
+    for name in ("invocations", http._DECORATOR):
+        monkeypatch.setattr(real, name, getattr(real, name))
+    decorator = real._async_catch_mlflow_exception
     monkeypatch.setenv(http.SERVED_MODEL, "somewhere")
     assert install(lambda _: None)
+    assert real._async_catch_mlflow_exception is not decorator
 
 
 def test_time_is_a_share_of_the_servers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgseg.errors import InputError
-from sgseg.serving.options import Options
+from sgseg.serving.options import NAMES, Options
 from sgseg.serving.request import MAX_IMAGES, Asked, Request, of_json, of_rows
 
 CONTENT = bytes(range(256))
@@ -121,6 +122,30 @@ def test_any_table_is_read_or_refused(columns: list[Any], row: list[Any], params
     content = body([row], columns, params=params)
     with contextlib.suppress(InputError):
         assert len(of_json(content).images) == 1
+
+
+@pytest.mark.parametrize("keys", [["x"], ["image", *NAMES]], ids=["unknown", "known"])
+def test_a_small_body_stays_small(keys: list[str]) -> None:
+    # As many cells as rows x names would be: 40,000 x 3,000 of them take a GB.
+    names = [f"{keys[i % len(keys)]}{i // len(keys) or ''}" for i in range(3000)]
+    rows = [dict.fromkeys(names, 1), *[{}] * 40_000]
+    content = json.dumps({"dataframe_records": rows}).encode()
+    assert len(content) < 300_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="40001 images; expected 1 to 256"):
+            of_json(content)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_unknown_columns_are_named_before_there_are_rows() -> None:
+    rows = [{f"x{row}_{i}": 1 for i in range(200)} for row in range(MAX_IMAGES)]
+    content = json.dumps({"dataframe_records": rows}).encode()
+    with pytest.raises(InputError, match="column 'x0_0': unknown") as caught:
+        of_json(content)
+    assert len(caught.value.problems) == 10
 
 
 def test_a_table_of_python_values() -> None:

@@ -25,6 +25,7 @@ from sgseg.inference.segmenter import Segmenter
 
 FIELD = draw_field([(10, 10), (30, 20), (40, 30)])[0]
 FUZZED = 400  # docs/serving.md tells of 10,000
+MOST_BYTES = 2.5e9
 
 
 def tiff(pixels: NDArray[Any], **options: Any) -> bytes:
@@ -167,4 +168,6 @@ def test_fuzzed_bodies(server: Served) -> None:
     assert statuses == {200, 400, 415}
     # What is kept for good is kept after the first half.
     assert server.resident_bytes() - middle < 100e6
+    # A colour picture of 32 megapixels takes 1 GB; the records, as tables, would take 5.
+    assert server.peak_bytes() < MOST_BYTES
     assert post(server, split(tiff(FIELD))).json()["predictions"][0]["n_granules"] == 3

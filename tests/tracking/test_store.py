@@ -69,6 +69,23 @@ def test_passwords_are_not_shown() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("password", ["p@ss", "p/ss", "p@s/s@", "p s", "//p", "a\nb"])
+def test_nor_is_any_part_of_an_odd_one(password: str) -> None:
+    uri = f"https://ada:{password}@host:1/x"
+    assert without_password(uri) == "https://host:1/x"
+    with pytest.raises(InputError) as caught, failures_named(uri):
+        raise ValueError(f"cannot reach {uri}, of the lab")
+    assert str(caught.value).count("https://host:1/x") == 2
+    assert "ada" not in str(caught.value)
+    assert "of the lab" in str(caught.value)
+
+
+def test_a_path_may_have_an_at() -> None:
+    assert without_password("sqlite:////home/ada@lab/mlflow.db") == (
+        "sqlite:////home/ada@lab/mlflow.db"
+    )
+
+
 def test_a_database_that_was_killed_while_it_was_made(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db.new").write_bytes(b"half of it")
     (tmp_path / "mlflow.db").touch()

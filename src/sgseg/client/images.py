@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +74,33 @@ def predict(
     }
     results: list[Result] = []
     for batch in _batches(_file_content(image) for image in images):
-        rows = [[base64.b64encode(content).decode("ascii")] for content in batch]
-        table = {"columns": ["image"], "data": rows}
-        answers = server.ask({"dataframe_split": table, "params": params})
-        if len(answers) != len(batch):
-            raise InputError(
-                Problem(url, f"{len(answers)} answers", f"one per image, {len(batch)}")
-            )
-        results += [decoded(answer) for answer in answers]
+        results += [decoded(answer) for answer in _answers(server, batch, params)]
     return results
+
+
+def _answers(
+    server: Server, batch: Sequence[bytes], params: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """One answer per image; those that were too much for one request are sent again, fewer."""
+    rows = [[base64.b64encode(content).decode("ascii")] for content in batch]
+    table = {"columns": ["image"], "data": rows}
+    answers = server.ask({"dataframe_split": table, "params": params})
+    if len(answers) != len(batch):
+        expected = f"one per image, {len(batch)}"
+        raise InputError(Problem(server.url, f"{len(answers)} answers", expected))
+    again = [number for number, answer in enumerate(answers) if answer.get("retry")]
+    if len(batch) == 1:
+        return answers
+    for numbers in _parts(again, max(1, len(batch) // 2)):
+        fewer = _answers(server, [batch[number] for number in numbers], params)
+        for number, answer in zip(numbers, fewer, strict=True):
+            answers[number] = answer
+    return answers
+
+
+def _parts(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for begin in range(0, len(numbers), size):
+        yield numbers[begin : begin + size]
 
 
 def _file_content(image: ImageLike) -> bytes:

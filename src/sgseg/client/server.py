@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import requests
+from requests.auth import AuthBase
 
 from sgseg.errors import InputError, Problem
 
@@ -47,7 +48,7 @@ class Server:
         self._retries = retries
         self._session = requests.Session()
         if token:
-            self._session.headers["Authorization"] = f"Bearer {token}"
+            self._session.auth = _Bearer(token)
 
     def ask(self, content: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Answers to a request.
@@ -95,6 +96,17 @@ class Server:
         except (ValueError, KeyError, TypeError):
             pass
         raise InputError(Problem(self.url, "answers something else", "a served model of sgseg"))
+
+
+class _Bearer(AuthBase):
+    """A header alone would give way to an entry for the host in a netrc file."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
 
 
 def _message(response: requests.Response) -> str:

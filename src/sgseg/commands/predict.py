@@ -12,9 +12,21 @@ from typing import TYPE_CHECKING, Any
 from sgseg.errors import InputError, Problem
 
 if TYPE_CHECKING:
+    from sgseg.client import RemoteSegmenter
     from sgseg.inference.predict import Predictor
+    from sgseg.inference.segmenter import Segmenter
 
 log = logging.getLogger(__name__)
+
+MODEL = "models/evaluated"
+PREDICTORS = ("members", "orientations", "threshold", "min_area_px", "uncertainty")
+"""Options that only a model has."""
+ONLY_MEASURED = (
+    *("nuclei_channel", "cell_channel", "marker_channel", "unit", "cells", "nuclei"),
+    *("nucleus_diameter_um", "split", "min_positive", "count_border_cells", "samples"),
+    *("reference", "design", "ome_tiff"),
+)
+"""Options that say nothing without --quantify."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -27,10 +39,29 @@ def add_parser(subparsers: Any) -> None:
         "table of the images (fields.csv) and one of all granules (granules.csv).",
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image file or folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the results")
+    add_model_options(parser)
+    parser.add_argument("--channel", help="number (from 0) or name of the stress-granule channel")
+    parser.add_argument("--overlay", action="store_true", help="also write <name>_overlay.png")
+    parser.add_argument(
+        "--quantify",
+        action="store_true",
+        help="write the tables and the report of `sgseg quantify` in place of the two tables; "
+        "touching granules are then cut apart in the masks as well",
+    )
+    # Both commands know the options of the other.
+    from sgseg.commands.quantify import add_measuring_options  # noqa: PLC0415
+
+    add_measuring_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> Any:
+    """Add a model, how it is used, and how files are read; the group of what excludes a model."""
     model = parser.add_mutually_exclusive_group()
     model.add_argument(
         "--model",
-        default="models/evaluated",
+        default=MODEL,
         metavar="MODEL",
         help="folder of an evaluated model, or one of the registry: models:/NAME@ALIAS or "
         "models:/NAME/VERSION (default: %(default)s)",
@@ -41,8 +72,6 @@ def add_parser(subparsers: Any) -> None:
         help="a model that is served (mlflow models serve) instead of one on this machine, such as "
         "http://127.0.0.1:5001; the token of a proxy in front of it is taken from SGSEG_TOKEN",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the results")
-    parser.add_argument("--channel", help="number (from 0) or name of the stress-granule channel")
     parser.add_argument(
         "--projection",
         choices=["max", "mean", "sum", "min", "median"],
@@ -50,7 +79,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--pixel-size-um",
-        type=_positive,
+        type=positive,
         metavar="UM",
         help="side of a pixel in micrometres, instead of what the file says",
     )
@@ -76,20 +105,20 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--min-area-px",
-        type=_area,
+        type=whole,
         metavar="N",
         help="smaller granules are dropped (default: as chosen for the model)",
     )
-    parser.add_argument("--overlay", action="store_true", help="also write <name>_overlay.png")
     parser.add_argument(
         "--uncertainty",
         action="store_true",
-        help="also write <name>_uncertainty.tif: where the networks disagree",
+        help="also write a TIFF per image: where the networks disagree",
     )
-    parser.set_defaults(run=run)
+    return model
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """A number above 0, as an option."""
     value = float(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"a number above 0 is needed. Received: {text}")
@@ -103,7 +132,8 @@ def _probability(text: str) -> float:
     return value
 
 
-def _area(text: str) -> int:
+def whole(text: str) -> int:
+    """A whole number above 0, as an option."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"a whole number above 0 is needed. Received: {text}")
@@ -118,19 +148,31 @@ def _members(text: str) -> str | int:
     return int(text)
 
 
+def as_channel(text: str | None) -> int | str | None:
+    """The number or name of a channel, as an option."""
+    return int(text) if text is not None and text.isdecimal() else text
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Carry out `sgseg predict`."""
     from sgseg.inference.predict import Reading, find_tasks, predict_files  # noqa: PLC0415
 
-    predictor = _local(arguments) if arguments.url is None else _remote(arguments)
+    if arguments.quantify:
+        from sgseg.commands.quantify import beside_masks  # noqa: PLC0415
+
+        return beside_masks(arguments, find_tasks(arguments.paths, arguments.out))
+    _refuse_measuring(arguments)
+    if arguments.url is None:
+        predictor: Predictor = local_predictor(arguments, model_folder(arguments.model))
+    else:
+        predictor = remote_predictor(arguments)
     tasks = find_tasks(arguments.paths, arguments.out)
-    channel = arguments.channel
     problems = predict_files(
         predictor,
         tasks,
         arguments.out,
         reading=Reading(
-            channel=int(channel) if channel is not None and channel.isdecimal() else channel,
+            channel=as_channel(arguments.channel),
             projection=arguments.projection,
             pixel_size_um=arguments.pixel_size_um,
         ),
@@ -146,16 +188,31 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _local(arguments: argparse.Namespace) -> Predictor:
+def _refuse_measuring(arguments: argparse.Namespace) -> None:
+    problems = [
+        Problem(f"--{name.replace('_', '-')}", "nothing is measured", remedy="Add --quantify.")
+        for name in ONLY_MEASURED
+        if getattr(arguments, name)
+    ]
+    if problems:
+        raise InputError(*problems)
+
+
+def model_folder(model: str) -> Path:
+    """The folder of a model: as given, or of one of the registry."""
+    if not model.startswith("models:"):
+        return Path(model)
+    from sgseg.registry.bundles import bundle_of  # noqa: PLC0415
+
+    return bundle_of(model)
+
+
+def local_predictor(arguments: argparse.Namespace, folder: Path) -> Segmenter:
+    """A model on this machine, used as the options say."""
     from sgseg.inference.segmenter import Segmenter  # noqa: PLC0415
 
-    model = arguments.model
-    if model.startswith("models:"):
-        from sgseg.registry.bundles import bundle_of  # noqa: PLC0415
-
-        model = bundle_of(model)
     segmenter = Segmenter.load(
-        model, members=arguments.members, orientations=arguments.orientations
+        folder, members=arguments.members, orientations=arguments.orientations
     )
     if segmenter.n_members == 1:
         if arguments.uncertainty:
@@ -171,7 +228,8 @@ def _local(arguments: argparse.Namespace) -> Predictor:
     return segmenter
 
 
-def _remote(arguments: argparse.Namespace) -> Predictor:
+def remote_predictor(arguments: argparse.Namespace) -> RemoteSegmenter:
+    """A model that is served, used as its server says."""
     from sgseg.client import RemoteSegmenter  # noqa: PLC0415
 
     problems = [

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from sgseg.commands.registry import RUNNING
+
 if TYPE_CHECKING:
     from sgseg.registry import Promotion
 
@@ -49,4 +51,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 def said(done: Promotion) -> str:
     """What became of the challenger, for a terminal."""
-    return f"{done.said}\nThe decision is in reports/promotion\n"
+    running = f"{RUNNING}\n" if done.what in {"promoted", "repackaged"} else ""
+    return f"{done.said}\n{running}The decision is in reports/promotion\n"

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from sgseg.errors import InputError, Problem
+
 if TYPE_CHECKING:
     from sgseg.registry import Change, Registry, Version
 
@@ -17,6 +19,7 @@ The versions of the registered model, and the log of every change of its aliases
 use, `challenger` is the newest candidate. See docs/registry.md.
 """
 SHOWN_OF_DIGEST = 8
+RUNNING = "Servers that run keep the version they have until they are started again."
 
 
 def add_parser(subparsers: Any) -> None:
@@ -147,6 +150,15 @@ def _history(arguments: argparse.Namespace) -> int:
 
 
 def _promote(arguments: argparse.Namespace) -> int:
+    if arguments.version is None and arguments.reason is not None:
+        raise InputError(
+            Problem(
+                "--reason",
+                "given without --version",
+                "both, to choose a champion by hand, or neither, to ask the gate, which has "
+                "reasons of its own",
+            )
+        )
     if arguments.version is None:
         from sgseg.commands import promote  # noqa: PLC0415
 
@@ -174,7 +186,12 @@ def _said(change: Change | None, number: int | None) -> str:
     )
     gate = f" The gate {asked}." if change.how == "by hand" else ""
     before = _cell(change.from_version)
-    return f"Version {change.to_version} is the champion now (before: {before}).{gate}"
+    same = change.from_networks and change.from_networks == change.to_networks
+    networks = " They hold the same networks with other code." if same else ""
+    return (
+        f"Version {change.to_version} is the champion now (before: {before}).{gate}{networks}\n"
+        f"{RUNNING}"
+    )
 
 
 def _cell(value: Any) -> str:

@@ -3,6 +3,7 @@
 from sgseg.config.load import load_params, sources_of_space, with_values
 from sgseg.config.params import Condition, Params, Simulate, Split, Validate
 from sgseg.config.promote import Floors, Margins, Promote
+from sgseg.config.quantify import Quantify
 from sgseg.config.search import Bounds, Choice, Range, Tune, Variants
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Margins",
     "Params",
     "Promote",
+    "Quantify",
     "Range",
     "Simulate",
     "Split",

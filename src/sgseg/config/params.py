@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from sgseg.config.experiments import Ablations, LearningCurve, Pretrain
 from sgseg.config.promote import Promote
+from sgseg.config.quantify import Quantify
 from sgseg.config.recipe import Network, Train
 from sgseg.config.search import Tune
 from sgseg.config.values import Count, Fraction, NotNegative, Positive, Section, Seed, Share
@@ -120,6 +121,7 @@ class Params(Section):
     predict: Predict
     evaluate: Evaluate
     promote: Promote
+    quantify: Quantify
     pretrain: Pretrain
     learning_curve: LearningCurve
     ablations: Ablations

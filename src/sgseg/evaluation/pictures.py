@@ -74,6 +74,12 @@ def save_gallery(path: Path, cases: Sequence[Case]) -> None:
         row[0].set_title(case.title, fontsize=9, loc="left", parse_math=False)
     for axis, name in zip(axes[0][1:], columns[1:], strict=True):
         axis.set_title(name, fontsize=9)
+    add_legend(figure)
+    save_figure(path, figure)
+
+
+def add_legend(figure: Figure) -> None:
+    """Below a figure, what the colours of `agreement` mean."""
     figure.legend(
         handles=[
             Patch(color=(red / 255, green / 255, blue / 255), label=name)
@@ -84,7 +90,6 @@ def save_gallery(path: Path, cases: Sequence[Case]) -> None:
         fontsize=9,
         frameon=False,
     )
-    save_figure(path, figure)
 
 
 def save_training_curves(path: Path, history: Sequence[Mapping[str, float]], best: int) -> None:

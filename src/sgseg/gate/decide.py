@@ -27,7 +27,7 @@ from sgseg.gate.images import (
 )
 from sgseg.gate.latency import compare_latency
 from sgseg.gate.rule import Judgement, judge
-from sgseg.inference.bundle import BundleSpec, digest, in_use, read_spec
+from sgseg.inference.bundle import BundleSpec, digest, in_use, networks_digest, read_spec
 from sgseg.inference.segmenter import Segmenter
 
 CHALLENGER, CHAMPION = "challenger", "champion"
@@ -53,7 +53,7 @@ def decide(
     object_iou: float,
     resamples: int,
     seed: int,
-    raw: str | Path | None = None,
+    handed_over: str | Path | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Decision:
     """Decide whether `challenger` replaces `champion`.
@@ -73,9 +73,9 @@ def decide(
         A granule counts as found at this IoU.
     resamples, seed
         Of the bootstrap.
-    raw
-        data/raw/<source>, to check by their MD5 the files that were handed over as well; None to
-        leave it alone.
+    handed_over
+        data/raw: masks that the lab handed over are checked by their MD5 where they are there. None
+        to leave it alone.
 
     Raises
     ------
@@ -87,17 +87,20 @@ def decide(
     if champion is not None:
         folders[CHAMPION] = Path(champion)
     specs, digests = _of_each(folders, read_spec), _of_each(folders, digest)
+    networks = _of_each(folders, networks_digest)
     manifest, images = find_test_images(dataset, split)
     trained_on = {side: spec.trained_on for side, spec in specs.items()}
     kept, left_out = leave_out_seen(manifest, images, trained_on)
-    if digests[CHALLENGER] == digests.get(CHAMPION):
+    if networks[CHALLENGER] == networks.get(CHAMPION):
         kept, left_out = kept.iloc[:0], []
         found = _without_images("same", "The challenger is the champion already.")
     elif kept.empty:
         what = f"All {len(images)} of them were left out" if len(images) else "There are none"
         found = _without_images("unknown", f"{what}: no test images to compare the models on.")
     else:
-        check_unchanged(dataset, kept, raw=None if raw is None else Path(raw))
+        check_unchanged(
+            dataset, kept, handed_over=None if handed_over is None else Path(handed_over)
+        )
         found = _compare(
             folders,
             dataset,
@@ -110,7 +113,10 @@ def decide(
             clock=clock,
         )
     models = {
-        side: _model(digests[side], spec, found.counts.get(side, ()), resamples, seed)
+        side: replace(
+            _model(digests[side], spec, found.counts.get(side, ()), resamples, seed),
+            networks=networks[side],
+        )
         for side, spec in specs.items()
     }
     judged = found.judgement

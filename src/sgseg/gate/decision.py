@@ -38,6 +38,8 @@ class Model:
         Where it comes from, as the bundle says: data digest, commit. Its own scores are left out.
     scores
         On the images used, with 95 % intervals over groups.
+    networks
+        See `sgseg.inference.bundle.networks_digest`; empty where nobody noted it.
     """
 
     digest: str
@@ -48,6 +50,7 @@ class Model:
     trained_on: int
     facts: dict[str, Any]
     scores: dict[str, Interval] = field(default_factory=dict)
+    networks: str = ""
 
 
 @dataclass(frozen=True)

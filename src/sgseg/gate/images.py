@@ -82,16 +82,18 @@ def leave_out_seen(
     return kept, [left_out[name] for name in images["image_id"] if name in left_out]
 
 
-def check_unchanged(dataset: Path, images: pd.DataFrame, *, raw: Path | None = None) -> None:
+def check_unchanged(
+    dataset: Path, images: pd.DataFrame, *, handed_over: Path | None = None
+) -> None:
     """Compare the files of test images with what the manifest recorded when they were taken in.
 
-    Pixels by their hash; masks by size, number of granules and area; and, where `raw` is given, the
-    files that the lab handed over by their MD5.
+    Pixels by their hash, which does not tell mirrored and turned ones; masks by size, number of
+    granules and area, and, where the file that the lab handed over is there, that by its MD5.
 
     Parameters
     ----------
-    raw
-        The folder data/raw/<source>, or None to leave it alone.
+    handed_over
+        The folder data/raw, or None to leave it alone.
 
     Raises
     ------
@@ -104,7 +106,7 @@ def check_unchanged(dataset: Path, images: pd.DataFrame, *, raw: Path | None = N
         for problem in (
             *_image_problems(dataset, row),
             *_mask_problems(dataset, row),
-            *(_raw_problems(raw, row) if raw is not None else ()),
+            *(_handed_over_problems(handed_over, row) if handed_over is not None else ()),
         )
     ]
     if problems:
@@ -155,13 +157,14 @@ def _mask_in_words(shape: tuple[int, ...], granules: int, fraction: float) -> st
     return f"{size} px with {granules} granules on a share of {fraction:g}"
 
 
-def _raw_problems(raw: Path, row: Mapping[Any, Any]) -> Iterator[Problem]:
-    for kind in ("image", "mask"):
-        path = raw / row[f"{kind}_file"]
-        found = file_md5(path) if path.is_file() else "no such file"
-        if found != row[f"{kind}_md5"]:
+def _handed_over_problems(raw: Path, row: Mapping[Any, Any]) -> Iterator[Problem]:
+    # A mask of several files has no MD5 in the manifest.
+    path, recorded = raw / row["source"] / row["mask_file"], row["mask_md5"]
+    if recorded and path.is_file():
+        found = file_md5(path)
+        if found != recorded:
             remedy = "Take the file back, or run `dvc repro` for the data set to follow it."
-            yield Problem(str(path), found, f"MD5 {row[f'{kind}_md5']}", remedy)
+            yield Problem(str(path), f"changed: MD5 {found}", f"MD5 {recorded}", remedy)
 
 
 def _changed(path: Path, found: str, recorded: str) -> Problem:

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from sgseg.evaluation.pictures import COLOURS, Case, agreement, as_gray, save_figure
+from sgseg.evaluation.pictures import Case, add_legend, agreement, as_gray, save_figure
 from sgseg.gate.decision import Check, Decision, UsedImage
 from sgseg.gate.rule import LOWER_IS_BETTER, TITLES
 from sgseg.images.write import overlay
@@ -76,16 +75,7 @@ def save_comparison(path: Path, shown: Comparison) -> None:
         axis.set_xticks([])
         axis.set_yticks([])
         axis.set_title(name, fontsize=10)
-    figure.legend(
-        handles=[
-            Patch(color=(red / 255, green / 255, blue / 255), label=name)
-            for name, (red, green, blue) in COLOURS.items()
-        ],
-        loc="outside lower center",
-        ncols=3,
-        fontsize=9,
-        frameon=False,
-    )
+    add_legend(figure)
     save_figure(path, figure)
 
 

@@ -58,13 +58,40 @@ class Layout:
     unknown_axis: bool = False
 
 
+class Budget:
+    """How many values (planes x pixels) may still be decoded, for several images together."""
+
+    def __init__(self, values: int) -> None:
+        self.whole = self.left = values
+
+
+class BudgetError(InputError):
+    """More than what is left of a budget; `alone` if the whole of it would do."""
+
+    def __init__(self, alone: bool, *problems: Problem) -> None:
+        super().__init__(*problems)
+        self.alone = alone
+
+
 @dataclass(frozen=True)
 class Opened:
-    """A layout and the way to its pixels: `load(channel or None)` -> (channels, slices, H, W)."""
+    """A layout and the way to its pixels.
+
+    Parameters
+    ----------
+    load : channel or None -> (channels, slices, H, W)
+    planes : channel or None -> int
+        How many planes `load` decodes for that: all of the file, colours and transparency too,
+        unless the format lets one channel be read alone.
+    pages_as_channels : () -> Opened, optional
+        The same file with its pages of unknown meaning as channels.
+    """
 
     path: Source
     layout: Layout
     load: Callable[[int | None], Pixels]
+    planes: Callable[[int | None], int]
+    pages_as_channels: Callable[[], Opened] | None = None
 
     def refuse(self, what: str, expected: str = "", remedy: str = "") -> InputError:
         """The error that names this file."""
@@ -97,17 +124,36 @@ def check_size(path: Source, layout: Layout, *, planes: int, max_pixels: int) ->
         raise InputError(
             Problem(str(path), f"{layout.width} x {layout.height} pixels", "a picture", DAMAGED)
         )
-    pixels = layout.height * layout.width * planes
-    if pixels <= max_pixels:
+    if layout.height * layout.width * planes > max_pixels:
+        raise InputError(_too_large(path, layout, planes, max_pixels))
+
+
+def spend(opened: Opened, channel: int | None, *, max_pixels: int, budget: Budget | None) -> None:
+    """Refuse before decoding what would not fit, and take the rest from the budget.
+
+    Colours and transparency of a picture are no more pixels, but values of a budget.
+    """
+    layout, values = opened.layout, opened.planes(channel)
+    one_picture = layout.colour or layout.channels == 1
+    samples = (layout.channels if one_picture else 1) + (layout.alpha and one_picture)
+    check_size(opened.path, layout, planes=-(-values // samples), max_pixels=max_pixels)
+    if budget is None:
         return
+    needed = layout.height * layout.width * values
+    if needed > budget.left:
+        problem = _too_large(opened.path, layout, values, budget.left)
+        raise BudgetError(needed <= budget.whole, problem)
+    budget.left -= needed
+
+
+def _too_large(path: Source, layout: Layout, planes: int, most: int) -> Problem:
+    pixels = layout.height * layout.width * planes
     pages = f" in {planes} planes" if planes > 1 else ""
-    raise InputError(
-        Problem(
-            str(path),
-            f"{layout.width} x {layout.height} pixels{pages}, {pixels / 1e6:,.0f} million in all",
-            f"at most {max_pixels / 1e6:,.0f} million",
-            "Cut it into fields, or save fewer planes.",
-        )
+    return Problem(
+        str(path),
+        f"{layout.width} x {layout.height} pixels{pages}, {pixels / 1e6:,.0f} million in all",
+        f"at most {most / 1e6:,.0f} million",
+        "Cut it into fields, or save fewer planes.",
     )
 
 

@@ -60,7 +60,8 @@ def open_raster(path: Source, kind: str, max_pixels: int) -> Iterator[Opened]:
                 planes = np.moveaxis(planes, -1, 0)[:, None]
             return planes if channel is None else planes[channel : channel + 1]
 
-        yield Opened(path, layout, load)
+        every = layout.channels + layout.alpha
+        yield Opened(path, layout, load, lambda _: every)
 
 
 def _png_layout(path: Source, file: BinaryIO, image: ImageFile) -> Layout:

@@ -18,7 +18,7 @@ from sgseg.errors import InputError, Problem
 from sgseg.images import colour, raster, tiff
 from sgseg.images.calibration import square
 from sgseg.images.files import IMAGE_SUFFIXES, find_images
-from sgseg.images.planes import MAX_PIXELS, Layout, Opened, Pixels, check_size, first_bytes
+from sgseg.images.planes import MAX_PIXELS, Budget, Layout, Opened, Pixels, first_bytes, spend
 from sgseg.images.source import InMemory, Source
 from sgseg.images.values import bit_depth_of, plain_type, refuse_unusable_type
 
@@ -64,6 +64,7 @@ def read_image(
     bit_depth: int | None = None,
     pixel_size_um: float | None = None,
     max_pixels: int = MAX_PIXELS,
+    budget: Budget | None = None,
 ) -> Image:
     """Read one image file as one channel.
 
@@ -85,7 +86,11 @@ def read_image(
     pixel_size_um : float, optional
         Side of a pixel in um, in place of what the file says.
     max_pixels : int
-        More than this is refused before it is decoded.
+        More than this is refused before it is decoded. All slices count, and the other channels
+        where the format does not let one be read alone; the colours of a picture count once.
+    budget : Budget, optional
+        Takes off what is decoded, every colour and transparency counted, whether or not the image
+        can be used then; what is more than its rest is refused before it is decoded.
 
     Returns
     -------
@@ -109,8 +114,7 @@ def read_image(
     with open_file(path, max_pixels=max_pixels) as file:
         opened, chosen = _choose(file, channel, projection)
         layout = opened.layout
-        several = 1 if chosen is not None or layout.colour else layout.channels
-        check_size(path, layout, planes=several * layout.slices, max_pixels=max_pixels)
+        spend(opened, chosen, max_pixels=max_pixels, budget=budget)
         planes = opened.load(chosen)
         refuse_unusable_type(opened, planes)
         if layout.alpha and chosen is None:
@@ -155,9 +159,10 @@ def _choose(
 ) -> tuple[Opened, int | None]:
     """The channel to load, None for all; refuses where the choice would be a guess."""
     layout = opened.layout
-    if layout.unknown_axis and layout.channels == 1 and channel is not None and projection is None:
+    as_channels = opened.pages_as_channels
+    if as_channels is not None and channel is not None and projection is None:
         # The user says that the pages are channels.
-        opened = _pages_as_channels(opened)
+        opened = as_channels()
         layout = opened.layout
     chosen = None if channel is None else _find_channel(opened, channel)
     if chosen is None and layout.channels > 1 and not layout.colour:
@@ -181,26 +186,6 @@ def _choose(
             f"Give --projection: {names}.",
         )
     return opened, chosen
-
-
-def _pages_as_channels(opened: Opened) -> Opened:
-    old = opened.layout
-    layout = Layout(
-        old.format,
-        old.height,
-        old.width,
-        old.dtype,
-        channels=old.slices,
-        names=("",) * old.slices,
-        significant_bits=old.significant_bits,
-        pixel_size=old.pixel_size,
-    )
-
-    def load(channel: int | None) -> Pixels:
-        planes = opened.load(None).swapaxes(0, 1)
-        return planes if channel is None else planes[channel : channel + 1]
-
-    return Opened(opened.path, layout, load)
 
 
 def _find_channel(opened: Opened, channel: int | str) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +49,7 @@ def open_tiff(path: Source, max_pixels: int) -> Iterator[Opened]:
             first = Layout("TIFF", page.imagelength, page.imagewidth, np.dtype(np.uint8))
             check_size(path, first, planes=1, max_pixels=max_pixels)
             stack = _Stack(path, tif)
-            opened = Opened(path, stack.layout(), stack.load)
+            opened = stack.opened()
         yield opened
 
 
@@ -59,12 +61,34 @@ class _Stack:
         self.ome = ome_xml(tif)
         self.series = self._only_series()
         self.keyframe: TiffPage = self.series.keyframe
-        pairs = zip(self.series.axes, self.series.shape, strict=True)
+        self.stored = self.series.axes
+        self._measure()
+        self.unknown = next((axis for axis in self.axes if axis in _UNKNOWN), None)
+        self._check_axes()
+
+    def _measure(self) -> None:
+        pairs = zip(self.stored, self.series.shape, strict=True)
         long = [(axis, size) for axis, size in pairs if size > 1 or axis in "YX"]
         self.axes = [axis for axis, _ in long]
         self.sizes = dict(long)
-        self.unknown = next((axis for axis in self.axes if axis in _UNKNOWN), None)
-        self._check_axes()
+
+    def opened(self) -> Opened:
+        layout = self.layout()
+        pages = layout.unknown_axis and layout.channels == 1
+        as_channels = self._pages_as_channels if pages else None
+        return Opened(self.path, layout, self.load, self.planes, as_channels)
+
+    def _pages_as_channels(self) -> Opened:
+        changed = copy.copy(self)
+        # A second axis C is one of length 1.
+        changed.stored = self.stored.replace("C", "R").replace(str(self.unknown), "C")
+        changed.unknown = None
+        changed._measure()
+        old, n_pages = self.layout(), changed.sizes["C"]
+        layout = replace(
+            old, channels=n_pages, slices=1, alpha=False, names=("",) * n_pages, unknown_axis=False
+        )
+        return Opened(self.path, layout, changed.load, changed.planes)
 
     def _refuse(self, what: str, expected: str = "", remedy: str = "") -> InputError:
         return InputError(Problem(str(self.path), what, expected, remedy))
@@ -129,7 +153,7 @@ class _Stack:
             slices=sizes.get("Z", 1) * sizes.get(self.unknown or "", 1),
             colour=in_colour,
             alpha=alpha > 0,
-            names=colour.NAMES if in_colour else channel_names(self.ome, channels),
+            names=colour.NAMES if in_colour else channel_names(self.tif, self.ome, channels),
             significant_bits=significant_bits(self.ome),
             pixel_size=pixel_size(self.tif, self.keyframe, self.ome),
             unknown_axis=self.unknown is not None,
@@ -148,17 +172,36 @@ class _Stack:
                     pixels, axes = pixels[None], [axis, *axes]
             pixels = pixels.transpose([axes.index(axis) for axis in "CSZYX"])
             planes: Pixels = pixels.reshape(-1, *pixels.shape[2:])
-        if channel is not None and "C" not in self.sizes:
-            return planes[channel : channel + 1]
         return planes
 
+    def planes(self, channel: int | None) -> int:
+        """How many planes are decoded for that channel, or for all."""
+        every = math.prod(size for axis, size in self.sizes.items() if axis not in "YX")
+        axis = self._axis_of_channels()
+        if channel is None or axis is None:
+            return every
+        with decoding(self.path, "TIFF"):
+            alone = self._alone(axis)
+        return every // self.series.shape[axis] if alone else every
+
+    def _axis_of_channels(self) -> int | None:
+        name = next((name for name in "CS" if name in self.sizes), None)
+        pairs = enumerate(zip(self.stored, self.series.shape, strict=True))
+        return next((i for i, (axis, size) in pairs if axis == name and size > 1), None)
+
+    def _alone(self, axis: int) -> bool:
+        """Whether one channel can be decoded without the others."""
+        pages = len(self.series.shape) - len(self.keyframe.shape)
+        return self.series.dataoffset is not None or axis < pages
+
     def _read(self, channel: int | None) -> tuple[Any, list[str]]:
-        """The series as it lies in the file; of its axis `C` only `channel` is decoded."""
-        shape, axes = self.series.shape, list(self.series.axes)
+        """The series as it lies in the file; of its channels only `channel`."""
+        shape, axes = self.series.shape, list(self.stored)
         dtype, offset = np.dtype(self.series.dtype), self.series.dataoffset
         only: list[slice] = []
-        if channel is not None and "C" in self.sizes:
-            only = [slice(None)] * axes.index("C") + [slice(channel, channel + 1)]
+        axis = self._axis_of_channels()
+        if channel is not None and axis is not None:
+            only = [slice(None)] * axis + [slice(channel, channel + 1)]
         if offset is not None:
             self._check_segment(offset, math.prod(shape) * dtype.itemsize)
             stored_type = dtype.newbyteorder("<" if self.tif.byteorder == "<" else ">")

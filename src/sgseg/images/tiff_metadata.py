@@ -32,13 +32,17 @@ def spans_files(ome: Element | None) -> bool:
     return len({item.text for item in ome.iter() if tag(item) == "UUID"}) > 1
 
 
-def channel_names(ome: Element | None, channels: int) -> tuple[str, ...]:
-    """Names from OME-XML, '' each where it has none or a different number of them."""
+def channel_names(tif: TiffFile, ome: Element | None, channels: int) -> tuple[str, ...]:
+    """Names from OME-XML, else ImageJ's labels of planes; '' each where there are not as many."""
     pixels = _pixels(ome)
     found = [item for item in pixels if tag(item) == "Channel"] if pixels is not None else []
-    if len(found) != channels:
-        return ("",) * channels
-    return tuple(item.get("Name", "") for item in found)
+    names = [item.get("Name", "") for item in found] or _labels(tif)
+    return tuple(names) if len(names) == channels else ("",) * channels
+
+
+def _labels(tif: TiffFile) -> list[str]:
+    labels = (tif.imagej_metadata or {}).get("Labels", [])
+    return [str(label) for label in ([labels] if isinstance(labels, str) else labels)]
 
 
 def significant_bits(ome: Element | None) -> int | None:

@@ -17,6 +17,7 @@ from sgseg.errors import InputError, Problem
 from sgseg.images.write import replacing
 from sgseg.inference.network import ORIENTATIONS
 from sgseg.inference.preprocess import NORMALISATIONS, Preprocessing
+from sgseg.inference.watch import RULES
 
 FORMAT = 2
 NETWORKS, SPEC = "model.onnx", "bundle.json"
@@ -121,6 +122,18 @@ def _are_points(value: Any) -> bool:
     )
 
 
+def _are_statistics(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        value.get(name) is None
+        or (
+            isinstance(value[name], list)
+            and len(value[name]) == 2
+            and all(_is_number(end) for end in value[name])
+        )
+        for name in RULES
+    )
+
+
 _RIGHT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "members": (_are_members, "names of networks, each once"),
     "preprocessing": (_is_preprocessing, "settings that this version of sgseg knows"),
@@ -137,7 +150,7 @@ _RIGHT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "members_in_use": (lambda value: value in list(MEMBERS), " or ".join(MEMBERS)),
     "points_at_orientations": (_are_points, "threshold and min_area_px for 1 or 8"),
     "pixel_size_um": (_is_size_or_none, "a number above 0, or null"),
-    "statistics": (lambda value: isinstance(value, dict), "a mapping"),
+    "statistics": (_are_statistics, f"a mapping; {', '.join(RULES)} to two numbers each"),
     "trained_on": (_are_texts, "a list of hashes"),
     "facts": (lambda value: isinstance(value, dict), "a mapping"),
 }
@@ -212,7 +225,7 @@ def read_spec(folder: Path) -> BundleSpec:
 
 
 def digest(folder: Path) -> str:
-    """MD5 (32 hex digits) of a bundle: the same for the same networks used the same way.
+    """MD5 (32 hex digits) of a bundle, byte for byte; see `networks_digest` for what it does.
 
     Raises
     ------
@@ -227,6 +240,29 @@ def digest(folder: Path) -> str:
             problem = Problem(str(folder), f"no model here ({name} is missing)")
             raise InputError(problem) from None
         # Of each file on its own, so that no byte can move from one to the other unnoticed.
+        total.update(hashlib.md5(content, usedforsecurity=False).digest())
+    return total.hexdigest()
+
+
+def networks_digest(folder: Path) -> str:
+    """MD5 (32 hex digits) of the networks and how they are used, whatever is told of them.
+
+    Two bundles that differ in `facts` alone (scores, commit) give the same masks: a model evaluated
+    again is the same model. `digest` tells them apart.
+
+    Raises
+    ------
+    InputError
+        No bundle, or a broken one.
+    """
+    used = {name: value for name, value in asdict(read_spec(folder)).items() if name != "facts"}
+    try:
+        networks = (folder / NETWORKS).read_bytes()
+    except FileNotFoundError:
+        problem = Problem(str(folder), f"no model here ({NETWORKS} is missing)")
+        raise InputError(problem) from None
+    total = hashlib.md5(usedforsecurity=False)
+    for content in (networks, json.dumps(used, sort_keys=True).encode("utf-8")):
         total.update(hashlib.md5(content, usedforsecurity=False).digest())
     return total.hexdigest()
 

@@ -9,11 +9,11 @@ it is withdrawn, as nothing happened.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final
 
-from sgseg.errors import InputError, Problem
+from sgseg.errors import Problem
 from sgseg.registry.actor import actor
 from sgseg.registry.history import (
     Change,
@@ -25,20 +25,33 @@ from sgseg.registry.history import (
     new_id,
     now,
     read_file,
-    read_tags,
 )
 from sgseg.registry.models import ALIASES, Registry, Version, aliases_of, find_version
+from sgseg.registry.turns import (
+    PATIENCE,
+    MovedMeanwhileError,
+    entries_of,
+    is_moving,
+    shown,
+    take_turn,
+)
 from sgseg.tracking.process import is_gone, running_process
 from sgseg.tracking.store import failures_named, store_lock
 
-PATIENCE = timedelta(hours=1)
-"""After which a change that a process on another machine began is taken to be given up."""
 OUTSIDE = "moved in MLflow, not by sgseg; found on the next look"
 ANY: Final = -1
 
 
-class MovedMeanwhileError(InputError):
-    """Somebody else moved the alias in the meantime."""
+@dataclass(frozen=True)
+class _State:
+    """The log, settled; what others are at; and the highest number that is taken."""
+
+    log: list[Change]
+    open: dict[str, Change]
+    """Unfinished changes of other machines by alias."""
+    highest: int
+    ids: frozenset[str]
+    """Of all entries of this registry, unfinished ones too."""
 
 
 def read_log(registry: Registry) -> list[Change]:
@@ -55,7 +68,7 @@ def read_log(registry: Registry) -> list[Change]:
         The store cannot be read or written.
     """
     with failures_named(registry.store.uri, afterwards=""), store_lock(registry.store.home):
-        return _synchronised(registry)
+        return _synchronised(registry).log
 
 
 def own(log: Sequence[Change], registry: Registry) -> list[Change]:
@@ -86,7 +99,7 @@ def change_alias(
     Raises
     ------
     MovedMeanwhileError
-        It is not at the expected version any more.
+        It is not at the expected version any more, or another machine is moving it.
     InputError
         The project's file of the log is damaged.
     StoreError
@@ -94,7 +107,9 @@ def change_alias(
     """
     client = registry.client
     with failures_named(registry.store.uri, afterwards=""), store_lock(registry.store.home):
-        log = _synchronised(registry)
+        state = _synchronised(registry)
+        if alias in state.open:
+            raise is_moving(registry, state.open[alias])
         at = aliases_of(registry).get(alias)
         if at == to.number:
             return None
@@ -102,27 +117,24 @@ def change_alias(
             raise MovedMeanwhileError(
                 Problem(
                     f"{registry.name}@{alias}",
-                    f"is at version {_shown(at)} by now",
-                    f"version {_shown(expected)}, as when this was decided",
+                    f"is at version {shown(at)} by now",
+                    f"version {shown(expected)}, as when this was decided",
                     "Give the command again.",
                 )
             )
         change = replace(
-            _entry(registry, log, alias, at=at, to=to, how=how, why=why),
+            _entry(registry, state.log, alias, at=at, to=to, how=how, why=why, after=state.highest),
             gate=gate,
             decision=decision,
             pending=running_process(),
         )
         _put(registry, change)
+        take_turn(registry, change, state.ids)
         client.set_registered_model_alias(registry.name, alias, str(to.number))
         change = change.done()
         _put(registry, change)
         add_to_file(log_file(registry.store.home), [change])
         return change
-
-
-def _shown(number: int | None) -> str:
-    return "none" if number is None else str(number)
 
 
 def _entry(
@@ -134,17 +146,21 @@ def _entry(
     to: Version | None,
     how: How,
     why: str,
+    after: int,
 ) -> Change:
     ours = own(log, registry)
+    bundle, networks = _digests(registry, ours, at)
     return Change(
-        number=1 + max((change.number for change in ours), default=0),
+        number=1 + after,
         id=new_id(),
         registry=registry.id,
         alias=alias,
         from_version=at,
         to_version=None if to is None else to.number,
-        from_bundle=_bundle(registry, ours, at),
+        from_bundle=bundle,
         to_bundle="" if to is None else to.bundle,
+        from_networks=networks,
+        to_networks="" if to is None else to.networks,
         how=how,
         why=in_short(why),
         who=actor(registry.store.home),
@@ -152,35 +168,37 @@ def _entry(
     )
 
 
-def _bundle(registry: Registry, log: Sequence[Change], number: int | None) -> str:
-    """Digest of a version's bundle; the log knows that of a deleted one."""
-    if number is None:
-        return ""
-    version = find_version(registry, number)
+def _digests(registry: Registry, log: Sequence[Change], number: int | None) -> tuple[str, str]:
+    """Digests of a version's bundle and networks; the log knows those of a deleted one."""
+    version = None if number is None else find_version(registry, number)
     if version is not None:
-        return version.bundle
-    known = [change.to_bundle for change in log if change.to_version == number]
-    return known[-1] if known else ""
+        return version.bundle, version.networks
+    known = [
+        (change.to_bundle, change.to_networks)
+        for change in log
+        if change.to_version == number and number is not None
+    ]
+    return known[-1] if known else ("", "")
 
 
 def _put(registry: Registry, change: Change) -> None:
     registry.client.set_registered_model_tag(registry.name, change.tag, change.as_json())
 
 
-def _synchronised(registry: Registry) -> list[Change]:
+def _synchronised(registry: Registry) -> _State:
     """Settle, note and merge, see `history`. Holds the lock."""
     path = log_file(registry.store.home)
     in_file = read_file(path)
     model = registry.client.get_registered_model(registry.name)
-    entries = read_tags(model.tags, f"{registry.shown}: {registry.name}")
+    entries = entries_of(registry, model)
     at = {alias: int(number) for alias, number in model.aliases.items()}
     done = [change for change in entries if not change.pending]
-    open_aliases: set[str] = set()
+    unfinished: dict[str, Change] = {}
     for change in entries:
         if change.pending:
             settled = _settle(registry, change, entries, at.get(change.alias))
             if settled is None:
-                open_aliases.add(change.alias)
+                unfinished[change.alias] = change
             elif not settled.pending:
                 done.append(settled)
     done.sort(key=lambda change: change.order)
@@ -191,10 +209,21 @@ def _synchronised(registry: Registry) -> list[Change]:
             done.append(change)
     done.sort(key=lambda change: change.order)
     for alias in ALIASES:
-        if alias not in open_aliases:
-            done += _note_outside(registry, done, alias, at.get(alias))
+        if alias not in unfinished and _is_elsewhere(done, alias, at.get(alias)):
+            # It may be a change by another machine that began while this was looking.
+            again = entries_of(registry, registry.client.get_registered_model(registry.name))
+            begun = {entry.id for entry in again if entry.alias == alias}
+            if begun <= {entry.id for entry in [*entries, *done]}:
+                highest = _highest([*entries, *done])
+                done.append(_note_outside(registry, done, alias, at.get(alias), after=highest))
     add_to_file(path, done)
-    return merged(done, in_file)
+    everything = [*entries, *done]
+    return _State(
+        log=merged(done, in_file),
+        open=unfinished,
+        highest=_highest(everything),
+        ids=frozenset(change.id for change in everything),
+    )
 
 
 def _settle(
@@ -223,15 +252,28 @@ def _given_up(registry: Registry, change: Change) -> bool:
     return is_gone(change.pending) or datetime.now(UTC) - began > PATIENCE
 
 
-def _note_outside(
-    registry: Registry, log: Sequence[Change], alias: str, at: int | None
-) -> list[Change]:
-    """An entry for an alias that is not where the log left it: somebody moved it in MLflow."""
+def _is_elsewhere(log: Sequence[Change], alias: str, at: int | None) -> bool:
+    """Whether an alias is not where the log left it."""
+    return _left_at(log, alias) != at
+
+
+def _left_at(log: Sequence[Change], alias: str) -> int | None:
     ours = [change for change in log if change.alias == alias]
-    left_at = ours[-1].to_version if ours else None
-    if left_at == at:
-        return []
+    return ours[-1].to_version if ours else None
+
+
+def _highest(changes: Sequence[Change]) -> int:
+    return max((change.number for change in changes), default=0)
+
+
+def _note_outside(
+    registry: Registry, log: Sequence[Change], alias: str, at: int | None, *, after: int
+) -> Change:
+    """An entry for an alias that somebody moved in MLflow."""
     to = None if at is None else find_version(registry, at)
-    change = _entry(registry, log, alias, at=left_at, to=to, how="outside", why=OUTSIDE)
+    left_at = _left_at(log, alias)
+    change = _entry(
+        registry, log, alias, at=left_at, to=to, how="outside", why=OUTSIDE, after=after
+    )
     _put(registry, change)
-    return [change]
+    return change

@@ -29,6 +29,7 @@ from sgseg.tracking.store import failures_named, without_password
 
 SCHEME = "models:/"
 EXPECTED = "models:/sgseg@champion, models:/sgseg/3 or the folder of a model"
+DIGEST = re.compile("[0-9a-f]{32}")
 NAME = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<number>[0-9]+))")
 
 
@@ -87,6 +88,8 @@ def cache_folder() -> Path:
 
 def cached(bundle: str) -> Path | None:
     """The folder of a bundle that was fetched before and is as it was."""
+    if not DIGEST.fullmatch(bundle):
+        return None
     folder = cache_folder() / bundle
     return folder if _is(folder, bundle) else None
 
@@ -113,6 +116,10 @@ def fetch(registry: Registry, version: Version) -> Path:
         raise InputError(
             Problem(where, f"not registered by sgseg (no tag {BUNDLE})", "a version that was")
         )
+    if not DIGEST.fullmatch(version.bundle):
+        # It becomes the name of a folder, and whoever reaches the server can set it.
+        tag = f"its tag {BUNDLE} is {version.bundle!r}"
+        raise InputError(Problem(where, tag, "32 hexadecimal digits, as sgseg writes them"))
     found = cached(version.bundle)
     if found is not None:
         return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgseg.errors import InputError, Problem
-from sgseg.inference.bundle import BundleSpec, digest, read_spec
+from sgseg.inference.bundle import BundleSpec, digest, networks_digest, read_spec
 from sgseg.tracking.identity import EvaluationRecord, read_evaluation
 
 EVALUATION, EVALUATED = "reports/evaluation", "models/evaluated"
@@ -15,6 +15,8 @@ CARD = "card"
 DATASET, SPLIT = "data/dataset", "data/split"
 BUNDLE = "sgseg.bundle"
 """Tag of a version: the digest of its bundle."""
+NETWORKS = "sgseg.networks"
+"""Tag of a version: the digest of its networks and how they are used, see `networks_digest`."""
 DATA, COMMIT, SOURCE, CV = "sgseg.data", "sgseg.commit", "sgseg.source", "sgseg.cv_key"
 SCORE = "sgseg.score."
 PARTS = {"out_of_fold": "oof", "test": "test"}
@@ -30,8 +32,8 @@ class Evaluated:
     ----------
     folder
         Of the bundle.
-    digest
-        Of the bundle.
+    digest, networks
+        Of the bundle, and of its networks and how they are used.
     record
         Of its evaluation: whose run the model belongs to.
     card
@@ -42,6 +44,7 @@ class Evaluated:
 
     folder: Path
     digest: str
+    networks: str
     spec: BundleSpec
     record: EvaluationRecord
     card: Path | None
@@ -53,6 +56,7 @@ class Evaluated:
         facts, datasets = self.spec.facts, self.record.cv.datasets
         tags = {
             BUNDLE: self.digest,
+            NETWORKS: self.networks,
             DATA: str(facts.get("data") or ""),
             COMMIT: str(facts.get("commit") or ""),
             SOURCE: datasets[0].name if datasets else "",
@@ -89,6 +93,7 @@ def read_evaluated(root: str | Path) -> Evaluated:
     return Evaluated(
         folder=folder,
         digest=digest(folder),
+        networks=networks_digest(folder),
         spec=read_spec(folder),
         record=read_evaluation(root / EVALUATION),
         card=card if card.is_dir() else None,

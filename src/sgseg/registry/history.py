@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -22,9 +22,11 @@ FILE = "registry/history.jsonl"
 PROJECT = "params.yaml"
 """Only where this file is does the log have a copy in a file."""
 TAG = "sgseg.change."
+FROM_GIT = "Take the file from git again; after a merge keep the lines of both sides."
 WHY_LENGTH = 1500
 """MLflow keeps at most 5000 characters in the tag of a registered model."""
-How = Literal["registered", "gate", "by hand", "rollback", "put back", "outside"]
+How = Literal["registered", "gate", "repackaged", "by hand", "rollback", "put back", "outside"]
+BY_HAND = frozenset({"by hand", "rollback", "outside"})
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,12 @@ class Change:
         None: no version.
     from_bundle, to_bundle
         Digests of their bundles, which mean the same in every store.
+    from_networks, to_networks
+        Digests of their networks and how they are used; empty where nobody noted it.
     how
-        "registered": a new candidate; "gate": it was better; "by hand": `sgseg registry promote`;
-        "rollback"; "put back": by `sgseg track`; "outside": found changed, not by sgseg.
+        "registered": a new candidate; "gate": it was better; "repackaged": the networks of the
+        champion with other code; "by hand": `sgseg registry promote`; "rollback"; "put back": by
+        `sgseg track`; "outside": found changed, not by sgseg.
     gate
         What the gate says of the version: "promote", "keep", or "not asked".
     decision
@@ -69,6 +74,8 @@ class Change:
     when: str
     gate: str = ""
     decision: str = ""
+    from_networks: str = ""
+    to_networks: str = ""
     pending: str = ""
 
     @property
@@ -81,6 +88,17 @@ class Change:
         """Sorts the changes of one registry."""
         return self.number, self.when, self.id
 
+    def left(self, bundle: str, networks: str) -> bool:
+        """Whether the alias pointed at these networks and does so no more."""
+        return self._came_from(bundle, networks) and not self.came_to(bundle, networks)
+
+    def _came_from(self, bundle: str, networks: str) -> bool:
+        return _are_of(self.from_bundle, self.from_networks, bundle, networks)
+
+    def came_to(self, bundle: str, networks: str) -> bool:
+        """Whether the alias points at these networks since."""
+        return _are_of(self.to_bundle, self.to_networks, bundle, networks)
+
     def done(self) -> Change:
         """The same change, carried out."""
         return replace(self, pending="")
@@ -91,6 +109,12 @@ class Change:
         if self.pending:
             content["pending"] = self.pending
         return json.dumps(content, ensure_ascii=False)
+
+
+def _are_of(noted_bundle: str, noted_networks: str, bundle: str, networks: str) -> bool:
+    if noted_networks and networks:
+        return noted_networks == networks
+    return bool(bundle) and noted_bundle == bundle
 
 
 def new_id() -> str:
@@ -109,26 +133,31 @@ def in_short(text: str) -> str:
     return text if len(text) <= WHY_LENGTH else f"{text[:WHY_LENGTH]} ..."
 
 
-def parse(text: str, where: str) -> Change:
-    """A change from its line.
+def parse(text: str, where: str, remedy: str = FROM_GIT) -> Change:
+    """A change from its line; what only a newer sgseg knows of it is left out.
 
     Raises
     ------
     InputError
-        It is not what `as_json` writes.
+        It is not what `as_json` writes; `remedy` says what to do.
     """
+    known = {item.name for item in fields(Change)}
+    numbers = {"number": int, "from_version": int | None, "to_version": int | None}
     try:
         content = json.loads(text)
-        change = Change(**content)
-        if not isinstance(change.number, int) or not isinstance(change.id, str):
-            raise TypeError("number and id are missing")
+        if not isinstance(content, dict):
+            raise TypeError(f"a {type(content).__name__}")
+        change = Change(**{name: value for name, value in content.items() if name in known})
+        for name in known:
+            if not isinstance(getattr(change, name), numbers.get(name, str)):
+                raise TypeError(f"its {name} is {getattr(change, name)!r}")
     except (ValueError, TypeError) as error:
         raise InputError(
             Problem(
                 where,
                 f"no entry of the log ({' '.join(str(error).split())})",
                 "one change as JSON",
-                "Take the file from git again; after a merge keep the lines of both sides.",
+                remedy,
             )
         ) from None
     return change
@@ -178,11 +207,28 @@ def add_to_file(path: Path | None, changes: Iterable[Change]) -> int:
     return len(missing)
 
 
-def read_tags(tags: Mapping[str, str], where: str) -> list[Change]:
-    """The entries among the tags of a registered model, in their order; unfinished ones too."""
-    found = [
-        parse(value, f"{where}, tag {name}") for name, value in tags.items() if name.startswith(TAG)
-    ]
+def read_tags(tags: Mapping[str, str], where: str, model: str) -> list[Change]:
+    """The entries among the tags of a registered model, in their order; unfinished ones too.
+
+    Raises
+    ------
+    InputError
+        Tags that are no entries, all of them named.
+    """
+    found: list[Change] = []
+    problems: list[Problem] = []
+    for name, value in tags.items():
+        if name.startswith(TAG):
+            remedy = (
+                f'Delete it: `mlflow.MlflowClient().delete_registered_model_tag("{model}", '
+                f'"{name}")` in Python; registry/history.jsonl gives an entry back that it has.'
+            )
+            try:
+                found.append(parse(value, f"{where}, tag {name}", remedy))
+            except InputError as error:
+                problems += error.problems
+    if problems:
+        raise InputError(*problems)
     return sorted(found, key=lambda change: change.order)
 
 
@@ -214,18 +260,38 @@ def champions(log: Sequence[Change], alias: str) -> list[int | None]:
     return stack
 
 
-def withdrawn(log: Sequence[Change], alias: str, bundle: str) -> Change | None:
-    """The change by which somebody took the alias from this bundle; None if nobody did.
+def withdrawn(
+    log: Sequence[Change], alias: str, *, bundle: str, networks: str = ""
+) -> Change | None:
+    """The change by which somebody took the alias from these networks; None if nobody did.
 
     The gate replaces a model by a better one; a person who takes one away has reasons that the gate
-    does not know, so it must not bring that model back.
+    does not know, so it must not bring that model back: not in another bundle either.
     """
-    last: Change | None = None
+    return _taken(
+        [
+            (change, change.left(bundle, networks))
+            for change in log
+            if change.alias == alias
+            and (change.left(bundle, networks) or change.came_to(bundle, networks))
+        ]
+    )
+
+
+def withdrawn_version(log: Sequence[Change], alias: str, number: int) -> Change | None:
+    """The change by which somebody took the alias from this very version of one registry."""
+    return _taken(
+        [
+            (change, change.from_version == number)
+            for change in log
+            if change.alias == alias and number in {change.from_version, change.to_version}
+        ]
+    )
+
+
+def _taken(changes: Sequence[tuple[Change, bool]]) -> Change | None:
+    """The last of changes (and whether it is a leaving), if it is a leaving by a person."""
     # By time, as people in several stores may have had to do with it.
-    for change in sorted(log, key=lambda change: (change.when, change.order)):
-        if change.alias == alias and bundle in {change.from_bundle, change.to_bundle}:
-            last = change
-    by_hand = {"rollback", "by hand", "outside"}
-    if last is not None and last.from_bundle == bundle and last.how in by_hand:
-        return last
-    return None
+    ordered = sorted(changes, key=lambda pair: (pair[0].when, pair[0].order))
+    last, left = ordered[-1] if ordered else (None, False)
+    return last if last is not None and left and last.how in BY_HAND else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sgseg.errors import InputError, Problem
-from sgseg.registry.evaluated import BUNDLE
+from sgseg.registry.evaluated import BUNDLE, NETWORKS
 from sgseg.tracking.store import (
     Store,
     failures_named,
@@ -58,10 +58,16 @@ class Version:
     number: int
     bundle: str
     """Digest of its bundle; empty if something else than sgseg registered it."""
+    networks: str
+    """Digest of its networks and how they are used; empty if nobody noted it."""
     run_id: str
     created_ms: int
     source: str
     tags: Mapping[str, str]
+
+    def is_of(self, bundle: str, networks: str) -> bool:
+        """Whether it holds the networks of a bundle, used in the same way."""
+        return self.networks == networks if self.networks else self.bundle == bundle
 
 
 def open_registry(root: str | Path, experiment: str, *, name: str = MODEL) -> Registry:
@@ -137,11 +143,20 @@ def _id_of(store: Store, model: Any) -> str:
     return str(model.tags[REGISTRY])
 
 
-def versions(registry: Registry, *, bundle: str | None = None) -> list[Version]:
-    """The versions that are not deleted, the oldest first; with `bundle`, those of this digest."""
+def versions_of(registry: Registry, bundle: str, networks: str) -> list[Version]:
+    """The versions with the networks of a bundle, the oldest first."""
+    found = versions(registry, tag=(NETWORKS, networks)) + versions(registry, tag=(BUNDLE, bundle))
+    return sorted(
+        {version.number: version for version in found if version.is_of(bundle, networks)}.values(),
+        key=lambda version: version.number,
+    )
+
+
+def versions(registry: Registry, *, tag: tuple[str, str] | None = None) -> list[Version]:
+    """The versions that are not deleted, the oldest first; with `tag`, those that have it."""
     wanted = f"name = '{registry.name}'"
-    if bundle is not None:
-        wanted += f" and tags.`{BUNDLE}` = '{bundle}'"
+    if tag is not None:
+        wanted += f" and tags.`{tag[0]}` = '{tag[1]}'"
     found: list[Version] = []
     token = None
     while True:
@@ -180,6 +195,7 @@ def _version(item: Any) -> Version:
     return Version(
         number=int(item.version),
         bundle=item.tags.get(BUNDLE, ""),
+        networks=item.tags.get(NETWORKS, ""),
         run_id=item.run_id or "",
         created_ms=int(item.creation_timestamp),
         source=item.source,

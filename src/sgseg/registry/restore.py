@@ -16,9 +16,10 @@ from sgseg.registry.models import (
     CHAMPION,
     Registry,
     Version,
+    aliases_of,
     open_registry,
     version_at,
-    versions,
+    versions_of,
 )
 from sgseg.registry.registration import Save, register, save_for_serving
 from sgseg.registry.verdict import decision_digest, show_decision, tag_decision
@@ -62,19 +63,24 @@ def put_back(root: str | Path = ".", *, save: Save = save_for_serving) -> PutBac
     if not all((root / folder / name).is_file() for folder, name in needed):
         return None
     decision, evaluated = read_decision(root / PROMOTION), read_evaluated(root)
-    bundle, cv = evaluated.digest, evaluated.record.cv
+    bundle, networks, cv = evaluated.digest, evaluated.networks, evaluated.record.cv
     if decision.challenger.digest != bundle:
         return PutBack("not the model of the decision", "`dvc repro promote` decides on this one")
     registry = open_registry(root, cv.experiment)
     log = read_log(registry)
     with failures_named(registry.store.uri):
-        known = versions(registry, bundle=bundle)
-    if not known and any(change.to_bundle == bundle for change in own(log, registry)):
+        known = versions_of(registry, bundle, networks)
+        at = aliases_of(registry).values()
+    if not known and any(change.came_to(bundle, networks) for change in own(log, registry)):
         return PutBack("deleted in the store")
-    version = register(registry, evaluated, save=save)
+    if known:
+        # Whatever code it has: only the gate's stage takes other code into use.
+        version = max(known, key=lambda version: (version.number in at, version.number))
+    else:
+        version = register(registry, evaluated, save=save)
     show_decision(registry, cv.key, root / PROMOTION)
     # What the log does not know was not done here: the stage did not run, or was killed.
-    noted = {change.alias for change in own(log, registry) if change.to_bundle == bundle}
+    noted = {change.alias for change in own(log, registry) if change.came_to(bundle, networks)}
     if CHAMPION in noted or (CHALLENGER in noted and decision.outcome != "promote"):
         return PutBack("already there")
     tag_decision(registry, version, decision)
@@ -92,7 +98,7 @@ def _champion(registry: Registry, version: Version, decision: Decision) -> tuple
     name = f"version {version.number}"
     with failures_named(registry.store.uri):
         at = version_at(registry, CHAMPION)
-    if at is not None and at.number == version.number:
+    if at is not None and at.is_of(version.bundle, version.networks):
         return False, f"it is {name}, the champion"
     if decision.outcome != "promote":
         if at is not None:
@@ -102,12 +108,14 @@ def _champion(registry: Registry, version: Version, decision: Decision) -> tuple
             f"({decision.champion.digest[:8] if decision.champion else 'none'}) is not among the "
             "files: docs/registry.md says how to get it back"
         )
-    if at is not None and (decision.champion is None or at.bundle != decision.champion.digest):
+    rival = decision.champion
+    if at is not None and (rival is None or not at.is_of(rival.digest, rival.networks)):
         return False, (
             f"{name} was compared with another champion than version {at.number}, which stays; "
             "`sgseg promote` compares them"
         )
-    taken = withdrawn(read_log(registry), CHAMPION, version.bundle)
+    bundle, networks = version.bundle, version.networks
+    taken = withdrawn(read_log(registry), CHAMPION, bundle=bundle, networks=networks)
     if taken is not None:
         why = f"{taken.who} took it out of use ({taken.why})"
         return False, f"{name} is not made champion again: {why}"

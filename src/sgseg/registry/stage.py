@@ -6,17 +6,18 @@ finds out whether it was done before, so the whole can be repeated and changes n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from sgseg.config import Params
 from sgseg.gate.decision import Decision
-from sgseg.registry.aliases import MovedMeanwhileError, change_alias, read_log
+from sgseg.registry.aliases import change_alias, own, read_log
 from sgseg.registry.bundles import cached, fetch
-from sgseg.registry.evaluated import read_evaluated
+from sgseg.registry.evaluated import BUNDLE, Evaluated, read_evaluated
 from sgseg.registry.gate import PROMOTION, Gate, ProjectGate
-from sgseg.registry.history import Change, withdrawn
+from sgseg.registry.history import Change, withdrawn, withdrawn_version
 from sgseg.registry.models import (
     CHALLENGER,
     CHAMPION,
@@ -27,12 +28,16 @@ from sgseg.registry.models import (
     versions,
 )
 from sgseg.registry.registration import Save, register, save_for_serving
-from sgseg.registry.steering import decision_of
-from sgseg.registry.verdict import decision_digest, show_decision, tag_decision
+from sgseg.registry.steering import NOT_ASKED, decision_of
+from sgseg.registry.turns import MovedMeanwhileError
+from sgseg.registry.verdict import decision_digest, hand_on, show_decision, tag_decision
 from sgseg.tracking.store import failures_named
 
-ATTEMPTS = 3
-What = Literal["promoted", "refused", "champion already", "withheld"]
+ATTEMPTS, PAUSE_SECONDS = 3, 1.0
+What = Literal["promoted", "repackaged", "refused", "champion already", "withheld"]
+ONCE_PASSED = (
+    "It was promoted before; time alone, which is measured anew each time, does not take that back."
+)
 
 
 @dataclass(frozen=True)
@@ -96,25 +101,52 @@ def promote(
     cv = evaluated.record.cv
     registry = open_registry(root, cv.experiment)
     challenger = register(registry, evaluated, save=save)
-    why = f"evaluated: {cv.name}"
-    change_alias(registry, CHALLENGER, challenger, how="registered", why=why)
     for attempt in range(ATTEMPTS):
-        with failures_named(registry.store.uri, afterwards=""):
-            champion = version_at(registry, CHAMPION)
-        rival = _rival(registry, challenger, champion)
-        decision = gate.decided_before(root / PROMOTION, challenger.bundle, rival.bundle)
-        if decision is None:
-            against = _folder_of(registry, rival)
-            decision = gate.decide(evaluated.folder, against)
-            gate.write(root / PROMOTION, decision, evaluated.folder, against)
-        tag_decision(registry, challenger, decision)
-        show_decision(registry, cv.key, root / PROMOTION)
         try:
-            return _carry_out(registry, challenger, champion, decision)
+            why = f"evaluated: {cv.name}"
+            change_alias(registry, CHALLENGER, challenger, how="registered", why=why)
+            return _put_to_the_gate(root, registry, evaluated, challenger, gate)
         except MovedMeanwhileError:
             if attempt == ATTEMPTS - 1:
                 raise
+            time.sleep(PAUSE_SECONDS)
     raise AssertionError("unreachable")
+
+
+def _put_to_the_gate(
+    root: Path, registry: Registry, evaluated: Evaluated, challenger: Version, gate: Gate
+) -> Promotion:
+    """Ask the gate, unless it has answered, note what it says and do it."""
+    with failures_named(registry.store.uri, afterwards=""):
+        champion = version_at(registry, CHAMPION)
+    in_use = champion is not None and champion.is_of(challenger.bundle, challenger.networks)
+    if champion is not None and in_use:
+        challenger = hand_on(registry, champion, challenger)
+    rival = _rival(registry, challenger, champion)
+    decision = gate.decided_before(root / PROMOTION, evaluated.digest, rival.bundle)
+    if decision is None:
+        against = _folder_of(registry, rival)
+        decision = gate.decide(evaluated.folder, against)
+        if in_use:
+            decision = _with_promotion_kept(decision, challenger)
+        gate.write(root / PROMOTION, decision, evaluated.folder, against)
+    if not (in_use and _has_passed(challenger)):
+        tag_decision(registry, challenger, decision)
+    show_decision(registry, evaluated.record.cv.key, root / PROMOTION)
+    return _carry_out(registry, challenger, champion, decision)
+
+
+def _has_passed(version: Version) -> bool:
+    return decision_of(version).get("outcome") == "promote"
+
+
+def _with_promotion_kept(decision: Decision, champion: Version) -> Decision:
+    """The decision on a champion that the gate let in, which only took too long this time."""
+    late = decision.latency is not None and not decision.latency.passed
+    others = [check for check in decision.checks if check.passed is False]
+    if not (_has_passed(champion) and decision.outcome == "keep" and late) or others:
+        return decision
+    return replace(decision, outcome="promote", reasons=[*decision.reasons, ONCE_PASSED])
 
 
 def _rival(registry: Registry, challenger: Version, champion: Version | None) -> Rival:
@@ -124,13 +156,13 @@ def _rival(registry: Registry, challenger: Version, champion: Version | None) ->
     """
     if champion is None:
         return Rival()
-    if champion.bundle != challenger.bundle:
+    if not champion.is_of(challenger.bundle, challenger.networks):
         return Rival(champion.bundle, champion)
     former = str(decision_of(challenger).get("champion", ""))
-    if not former or former == challenger.bundle:
+    if former in {"", challenger.bundle, champion.bundle}:
         return Rival()
     with failures_named(registry.store.uri, afterwards=""):
-        known = versions(registry, bundle=former)
+        known = versions(registry, tag=(BUNDLE, former))
     return Rival(former, known[0] if known else None)
 
 
@@ -147,15 +179,18 @@ def _carry_out(
     """Let the alias follow the decision, unless a person has taken it from this very model."""
     name = f"Version {challenger.number}"
     at = f"version {champion.number}" if champion else "none"
-    if champion is not None and champion.bundle == challenger.bundle:
+    if champion is not None and champion.number == challenger.number:
         said = f"{name} is the champion already."
         if decision.outcome != "promote":
             said += f" By the rule as it is now it would not be promoted: {_reasons(decision)}"
         return Promotion("champion already", challenger, champion, decision, said)
+    if champion is not None and champion.is_of(challenger.bundle, challenger.networks):
+        return _repackage(registry, challenger, champion, decision)
     if decision.outcome != "promote":
         said = f"{name} is not promoted, the champion stays {at}: {_reasons(decision)}"
         return Promotion("refused", challenger, champion, decision, said)
-    taken = withdrawn(read_log(registry), CHAMPION, challenger.bundle)
+    bundle, networks = challenger.bundle, challenger.networks
+    taken = withdrawn(read_log(registry), CHAMPION, bundle=bundle, networks=networks)
     if taken is not None:
         return Promotion("withheld", challenger, champion, decision, _withheld(name, at, taken))
     change_alias(
@@ -172,9 +207,37 @@ def _carry_out(
     return Promotion("promoted", challenger, challenger, decision, said)
 
 
-def _withheld(name: str, at: str, taken: Change) -> str:
+def _repackage(
+    registry: Registry, challenger: Version, champion: Version, decision: Decision
+) -> Promotion:
+    """Let the champion's networks go on with the code that is here, unless a person took it away.
+
+    Its masks are a matter of the networks, which the gate has judged; the code is one for tests.
+    """
+    name, at = f"Version {challenger.number}", f"version {champion.number}"
+    log = own(read_log(registry), registry)
+    taken = withdrawn_version(log, CHAMPION, challenger.number)
+    if taken is not None:
+        said = _withheld(name, at, taken, what="has the networks of the champion with other code")
+        return Promotion("withheld", challenger, champion, decision, said)
+    verdict = decision_of(champion)
+    change_alias(
+        registry,
+        CHAMPION,
+        challenger,
+        how="repackaged",
+        why=f"the networks of {at} with the code and requirements as they are now",
+        gate=str(verdict.get("outcome", NOT_ASKED)),
+        decision=str(verdict.get("digest", "")),
+        expected=champion.number,
+    )
+    said = f"{name} is the new champion: the networks of {at}, with the code as it is now."
+    return Promotion("repackaged", challenger, challenger, decision, said)
+
+
+def _withheld(name: str, at: str, taken: Change, *, what: str = "passes the gate") -> str:
     return (
-        f"{name} passes the gate, but {taken.who} took it out of use on {taken.when} "
+        f"{name} {what}, but {taken.who} took it out of use on {taken.when} "
         f"({taken.how}: {taken.why}), so the champion stays {at}. "
         f"`sgseg registry promote --{name.lower()} --reason ...` brings it back."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from sgseg.gate.decision import Decision
@@ -38,6 +38,21 @@ def tag_decision(registry: Registry, version: Version, decision: Decision) -> No
             registry.client.set_model_version_tag(
                 registry.name, str(version.number), DECISION, text
             )
+
+
+def hand_on(registry: Registry, champion: Version, version: Version) -> Version:
+    """Let a version of the champion's networks say what the gate said of them, if it said nothing.
+
+    Returns
+    -------
+    The version as it is then.
+    """
+    said = champion.tags.get(DECISION)
+    if said is None or DECISION in version.tags:
+        return version
+    with failures_named(registry.store.uri, afterwards=""):
+        registry.client.set_model_version_tag(registry.name, str(version.number), DECISION, said)
+    return replace(version, tags={**version.tags, DECISION: said})
 
 
 def show_decision(registry: Registry, cv_key: str, folder: Path) -> None:

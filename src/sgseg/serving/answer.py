@@ -6,12 +6,19 @@ import math
 import re
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sgseg.errors import InputError, Problem
 from sgseg.inference.segmenter import Prediction
 from sgseg.inference.tables import field_row, granule_rows
 from sgseg.serving import encode
 from sgseg.serving.options import Options
 
 Answer = dict[str, Any]
+MAX_LABEL = 65_535
+MAX_MAP_PX = 25_000_000
+LARGE = ("probability", "maps")
 NUMBERS = ("n_granules", "area_px", "area_um2", "area_fraction", "uncertainty")
 
 
@@ -22,14 +29,15 @@ def answered(
 
     Returns
     -------
-    `mask`, `NUMBERS`, `pixel_size_um`, `warnings`, `model_version`, `error` (None), and what else
-    `options.returns` asks for.
+    `mask`, `NUMBERS`, `pixel_size_um`, `warnings`, `model_version`, `error` (None), `retry` (False)
+    and what else `options.returns` asks for.
 
     Raises
     ------
     InputError
-        There are more granules than a mask can number.
+        There are more granules than a mask can number, whether it is asked for or not.
     """
+    refuse_too_many(found.labels)
     wanted = options.returns
     numbers = field_row("", found, pixel_size_um)
     answer: Answer = {"mask": None}
@@ -41,6 +49,7 @@ def answered(
         "warnings": list(found.warnings),
         "model_version": version,
         "error": None,
+        "retry": False,
     }
     if "probability" in wanted:
         answer["probability"] = encode.text(encode.probability_png(found.probability))
@@ -57,8 +66,37 @@ def answered(
     return answer
 
 
-def refused(reason: str, version: str) -> Answer:
-    """The answer for an image that cannot be segmented."""
+def refuse_unanswerable(shape: tuple[int, ...], options: Options) -> None:
+    """Refuse maps of large images before they are made: they hold several bytes per pixel."""
+    pixels, maps = math.prod(shape), [name for name in LARGE if name in options.returns]
+    if not maps or pixels <= MAX_MAP_PX:
+        return
+    raise InputError(
+        Problem(
+            "image",
+            f"{pixels / 1e6:.1f} million pixels with {' and '.join(maps)}",
+            f"at most {MAX_MAP_PX / 1e6:.0f} million, or an answer without them",
+            "Cut the image, or segment it with `sgseg predict --model`.",
+        )
+    )
+
+
+def refuse_too_many(labels: NDArray[np.integer]) -> None:
+    """Refuse more granules than a 16-bit mask can number."""
+    highest = int(labels.max(initial=0))
+    if highest > MAX_LABEL:
+        raise InputError(
+            Problem(
+                "image",
+                f"{highest} granules",
+                f"at most {MAX_LABEL}, as many as a 16-bit mask can number",
+                "Cut the image, or segment it with `sgseg predict --model`.",
+            )
+        )
+
+
+def refused(reason: str, version: str, *, retry: bool = False) -> Answer:
+    """The answer for an image that cannot be segmented; `retry` if it could in a request alone."""
     return {
         "mask": None,
         **dict.fromkeys(NUMBERS),
@@ -66,6 +104,7 @@ def refused(reason: str, version: str) -> Answer:
         "warnings": [],
         "model_version": version,
         "error": in_a_request(reason),
+        "retry": retry,
     }
 
 

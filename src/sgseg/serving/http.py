@@ -6,32 +6,47 @@ no table, and reads Parquet of any size. `install` puts `respond` in its place.
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import inspect
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from time import monotonic
 from typing import Any
 
 from sgseg.errors import InputError
 from sgseg.serving.answer import in_a_request
 from sgseg.serving.parquet import ParquetReader
 from sgseg.serving.request import Request, of_json
-from sgseg.serving.service import BusyError, Service
+from sgseg.serving.service import Service
+from sgseg.serving.turn import BusyError, Deadline, Turn
 
 log = logging.getLogger(__name__)
 SCORING_SERVER = "mlflow.pyfunc.scoring_server"
 # Set by `mlflow models serve` for the process that serves.
 SERVED_MODEL = "__pyfunc_model_path__"
+_DECORATOR = "_async_catch_mlflow_exception"
+_arrival: ContextVar[float | None] = ContextVar("arrival", default=None)
 _TAKES = ["data", "content_type", "model", "input_schema"]
 # Of the server's time-out; the rest is for what comes before and after the network.
 SHARE_OF_TIME = 0.9
+# Requests that are worked on or wait, with all that they hold in memory.
+MAX_REQUESTS = 32
+# Threads for them, and some that tell the others so at once.
+THREADS = MAX_REQUESTS + 8
 
 READERS: dict[str, Callable[[bytes], Request]] = {
     "application/json": of_json,
     "application/vnd.apache.parquet": ParquetReader(),
 }
+_requests = Turn(MAX_REQUESTS)
+# One body of a kind at a time: what comes of it is several times as large for a while.
+_readers = {media: Turn() for media in READERS}
 CODES = {
     400: "BAD_REQUEST",
     413: "REQUEST_LIMIT_EXCEEDED",
@@ -42,20 +57,23 @@ CODES = {
 
 
 def respond(
-    service: Service, body: bytes, content_type: str | None, *, seconds: float | None = None
+    service: Service, body: bytes, content_type: str | None, *, deadline: Deadline | None = None
 ) -> tuple[int, str]:
     """HTTP status and JSON text for the body of a request.
 
     Whoever sends something that cannot be used gets a 4xx and a sentence. 500 is left for defects
     of sgseg.
     """
+    media = _media_type(content_type)
     try:
-        reader = READERS.get(_media_type(content_type))
-        if reader is None:
+        if media not in READERS:
             known = " or ".join(READERS)
             return _error(415, f"Content-Type {content_type or ''!r:.80}; expected {known}")
-        answers = service.answers(reader(body), seconds=seconds)
-        return 200, json.dumps({"predictions": answers}, allow_nan=False)
+        with _requests.within(Deadline.after(0)):
+            with _readers[media].within(deadline):
+                request = READERS[media](body)
+            answers = service.answers(request, deadline=deadline)
+            return 200, json.dumps({"predictions": answers}, allow_nan=False)
     except InputError as error:
         return _error(400, in_a_request(str(error)))
     except BusyError:
@@ -108,11 +126,45 @@ def install(service_of: Callable[[Any], Service | None]) -> bool:
         service = service_of(model)
         if service is None:
             return theirs(data, content_type, model, input_schema)
-        status, text = respond(service, data, content_type, seconds=_seconds())
+        status, text = respond(service, data, content_type, deadline=_deadline())
         return server.InvocationsResponse(text, status, "application/json")
 
     server.invocations = invocations  # type: ignore[attr-defined]
+    _begin_at_arrival(server)
     return True
+
+
+def _begin_at_arrival(server: Any) -> bool:
+    """Note when a request arrives, and give it a thread at once.
+
+    By default there are four threads more than cores; in a request that waits for one, nothing of
+    ours runs yet. But the server's route is made, after the model is loaded, by this decorator.
+    """
+    theirs = getattr(server, _DECORATOR, None)
+    if theirs is None:
+        log.warning("This MLflow is unknown: a request begins when it gets a thread.")
+        return False
+
+    def decorator(route: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        inner = theirs(route)
+        threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
+
+        @functools.wraps(inner)
+        async def arriving(*arguments: Any, **options: Any) -> Any:
+            asyncio.get_running_loop().set_default_executor(threads)
+            _arrival.set(monotonic())
+            return await inner(*arguments, **options)
+
+        return arriving
+
+    setattr(server, _DECORATOR, decorator)
+    return True
+
+
+def _deadline() -> Deadline:
+    # asyncio.to_thread hands the context of a request on to its thread.
+    seconds, arrival = _seconds(), _arrival.get()
+    return Deadline.after(seconds) if arrival is None else Deadline(seconds, arrival + seconds)
 
 
 def _seconds() -> float:

@@ -86,6 +86,7 @@ _ANSWERS = Schema(
         ColSpec(Array("string"), "warnings"),
         ColSpec("string", "model_version"),
         ColSpec("string", "error", required=False),
+        ColSpec("boolean", "retry"),
         ColSpec("string", "probability", required=False),
         ColSpec("string", "rois", required=False),
         ColSpec(Array(_GRANULE), "granules", required=False),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, NoReturn
 
 from sgseg.errors import InputError, Problem
@@ -67,16 +68,10 @@ def of_rows(
     problems = []
     if columns.count(IMAGE) != 1:
         problems.append(Problem("columns", _listed(columns), f"one named {IMAGE}"))
-    known = {IMAGE, *NAMES}
-    problems += [
-        Problem(f"column {shown(name)}", "unknown", ", ".join([IMAGE, *NAMES]))
-        for name in columns[:10]
-        if not isinstance(name, str) or name not in known
-    ]
+    problems += _unknown(columns)
     if len({name for name in columns if isinstance(name, str)}) < len(columns):
         problems.append(Problem("columns", _listed(columns), "each once"))
-    if not 1 <= len(rows) <= MAX_IMAGES:
-        problems.append(Problem("request", f"{len(rows)} images", f"1 to {MAX_IMAGES}"))
+    problems += _wrong_number(len(rows))
     options = Options()
     if params is not None and not isinstance(params, dict):
         problems.append(Problem("params", f"got {shown(params)}", "a mapping"))
@@ -134,8 +129,30 @@ def _split(table: Any) -> tuple[list[Any], list[list[Any]]]:
 def _records(table: Any) -> tuple[list[Any], list[list[Any]]]:
     if not isinstance(table, list) or not all(isinstance(row, dict) for row in table):
         raise InputError(Problem("dataframe_records", f"got {shown(table)}", "a list of mappings"))
-    columns = list(dict.fromkeys(name for row in table[:MAX_IMAGES] for name in row))
+    # A table of many rows and as many columns as there are names would be far more than was sent.
+    _refuse(_wrong_number(len(table)), _unknown({name: None for row in table for name in row}))
+    columns = [name for name in (IMAGE, *NAMES) if any(name in row for row in table)]
     return columns, [[row.get(name) for name in columns] for row in table]
+
+
+def _wrong_number(n_rows: int) -> list[Problem]:
+    if 1 <= n_rows <= MAX_IMAGES:
+        return []
+    return [Problem("request", f"{n_rows} images", f"1 to {MAX_IMAGES}")]
+
+
+def _unknown(columns: Iterable[Any]) -> list[Problem]:
+    known = {IMAGE, *NAMES}
+    unknown = (name for name in columns if not isinstance(name, str) or name not in known)
+    return [
+        Problem(f"column {shown(name)}", "unknown", ", ".join([IMAGE, *NAMES]))
+        for name in islice(unknown, 10)
+    ]
+
+
+def _refuse(*problems: Sequence[Problem]) -> None:
+    if any(problems):
+        raise InputError(*chain.from_iterable(problems))
 
 
 def _parsed(body: bytes) -> Any:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -15,21 +13,22 @@ import numpy as np
 import yaml
 
 from sgseg.errors import InputError, Problem
+from sgseg.images.planes import Budget, BudgetError
 from sgseg.images.read import Image, read_image
 from sgseg.inference.bundle import digest
 from sgseg.inference.segmenter import Prediction, Segmenter
-from sgseg.serving.answer import Answer, answered, refused
+from sgseg.serving.answer import Answer, answered, refuse_unanswerable, refused
 from sgseg.serving.options import Options
 from sgseg.serving.request import Asked, Request
+from sgseg.serving.speed import Speed
+from sgseg.serving.turn import BusyError, Deadline, Turn
 
 log = logging.getLogger(__name__)
 # What MLflow puts beside a model that comes from the registry.
 REGISTERED = "registered_model_meta"
 WARM_UP_PX = 128
-
-
-class BusyError(Exception):
-    """Other requests take all the time there is for this one."""
+SEVERAL = "Send the images of this request in several."
+TIME_IS_OVER = f"request: its time was over before this image. {SEVERAL}"
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,8 @@ class Limits:
     Parameters
     ----------
     max_megapixels
-        Of all images of a request together, every plane that has to be read counted.
+        Of all images of a request together, every plane, colour and transparency that has to be
+        decoded counted.
     threads
         Cores of one network run; 0 for all.
     """
@@ -49,16 +49,28 @@ class Limits:
 
     @classmethod
     def of(cls, settings: dict[str, Any] | None) -> Limits:
-        """From a mapping; an `InputError` names what is unknown or no number."""
+        """From a mapping; an `InputError` names all that is unknown or no such number."""
         known = {item.name for item in fields(cls)}
-        problems = [
-            Problem(f"model_config: {name}", f"got {value!r}", f"a number for {sorted(known)}")
-            for name, value in (settings or {}).items()
-            if name not in known or isinstance(value, bool) or not isinstance(value, int | float)
-        ]
+        values: dict[str, Any] = {}
+        problems = []
+        for name, value in (settings or {}).items():
+            number = not isinstance(value, bool) and isinstance(value, int | float)
+            finite = number and math.isfinite(value)
+            where, got = f"model_config: {name}", f"got {value!r}"
+            if name not in known:
+                problems.append(Problem(where, "unknown", f"one of {', '.join(sorted(known))}"))
+            elif name == "threads":
+                if finite and value >= 0 and value == int(value):
+                    values[name] = int(value)
+                else:
+                    problems.append(Problem(where, got, "a whole number, 0 for all cores"))
+            elif finite and value > 0:
+                values[name] = float(value)
+            else:
+                problems.append(Problem(where, got, "a number above 0"))
         if problems:
             raise InputError(*problems)
-        return cls(**(settings or {}))
+        return cls(**values)
 
 
 class Service:
@@ -78,53 +90,71 @@ class Service:
         self.segmenter = segmenter
         self.version = version
         self.limits = limits or Limits()
-        self._turn = Lock()
-        # The first run of a network allocates; and tells how fast this machine is.
-        self._seconds_per_pixel = 0.0
-        rng = np.random.default_rng(0)
-        self._predict(rng.integers(90, 110, (WARM_UP_PX, WARM_UP_PX), np.uint16), Options(), None)
+        # One run uses all cores; two at once would take twice the memory, and no less time.
+        self._running = Turn()
+        # The next image is read meanwhile.
+        self._reading = Turn(2)
+        self._speed = Speed()
+        self._warm_up()
 
     @classmethod
     def load(cls, bundle: Path, settings: dict[str, Any] | None = None) -> Service:
         """Load a bundle; `settings` are those of `Limits`."""
         limits = Limits.of(settings)
-        segmenter = Segmenter.load(bundle, threads=int(limits.threads))
+        segmenter = Segmenter.load(bundle, threads=limits.threads)
         return cls(segmenter, version_of(bundle), limits)
 
-    def answers(self, request: Request, *, seconds: float | None = None) -> list[Answer]:
+    def answers(self, request: Request, *, deadline: Deadline | None = None) -> list[Answer]:
         """One answer per image, in their order; a bad image does not spoil the others.
 
         Parameters
         ----------
-        seconds
+        deadline
             After that nobody listens any more: an image that would take longer is refused.
 
         Raises
         ------
         BusyError
-            Other requests took the time.
+            Other requests took the time, and no image of this one was segmented.
         """
-        end = None if seconds is None else monotonic() + seconds
-        left = int(self.limits.max_megapixels * 1e6)
-        result = []
+        budget = Budget(round(self.limits.max_megapixels * 1e6))
+        result: list[Answer] = []
+        segmented = False
         for asked in request.images:
-            answer, pixels = self._answer(asked, left, end)
-            left -= pixels
+            try:
+                answer, run = self._answer(asked, budget, deadline)
+            except BusyError:
+                if not segmented:
+                    raise
+                answer, run = refused(TIME_IS_OVER, self.version, retry=True), False
+            segmented |= run
             result.append(answer)
         return result
 
-    def _answer(self, asked: Asked | str, left: int, end: float | None) -> tuple[Answer, int]:
-        """The answer, and how many pixels of the request it used up."""
+    def _answer(
+        self, asked: Asked | str, budget: Budget, deadline: Deadline | None
+    ) -> tuple[Answer, bool]:
+        """The answer, and whether the network ran for it."""
         if isinstance(asked, str):
-            return refused(asked, self.version), 0
-        pixels = 0
+            return refused(asked, self.version), False
+        retry = run = False
         try:
-            image = self._read(asked, left)
-            pixels = image.pixels.size
-            with self._my_turn(end):
-                self._refuse_if_too_long(image, end)
-                found = self._predict(image.pixels, asked.options, image.pixel_size_um)
-            return answered(found, image.pixel_size_um, asked.options, self.version), pixels
+            # Until the network is done, so that few images wait for it in memory.
+            with self._reading.within(deadline):
+                if deadline is not None and not deadline.left():
+                    raise BusyError
+                begin = monotonic()
+                image = self._read(asked, budget)
+                own = monotonic() - begin
+                refuse_unanswerable(image.pixels.shape, asked.options)
+                with self._running.within(deadline):
+                    self._refuse_if_too_long(image, own, deadline)
+                    run = True
+                    found = self._predict(image.pixels, asked.options, image.pixel_size_um)
+            return answered(found, image.pixel_size_um, asked.options, self.version), run
+        except BudgetError as error:
+            # Alone, the image would have been within the limit.
+            reason, retry = f"{error} {SEVERAL}" if error.alone else str(error), error.alone
         except InputError as error:
             reason = str(error)
         except MemoryError:
@@ -135,49 +165,40 @@ class Service:
             # One image must not spoil the others, nor the caller see how we are built.
             log.exception("An image could not be segmented.")
             reason = "image: cannot be segmented; the server's log says why"
-        return refused(reason, self.version), pixels
+        return refused(reason, self.version, retry=retry), run
 
-    def _read(self, asked: Asked, left: int) -> Image:
-        if left < 1:
-            raise InputError(
-                Problem(
-                    "request",
-                    f"more than {self.limits.max_megapixels:g} million pixels",
-                    remedy="Send its images in several requests.",
-                )
-            )
+    def _read(self, asked: Asked, budget: Budget) -> Image:
+        if budget.left < 1:
+            most = f"more than {self.limits.max_megapixels:g} million pixels"
+            raise BudgetError(True, Problem("request", most))
         options = asked.options
         return read_image(
             asked.content,
             channel=options.channel,
             projection=options.projection,
             pixel_size_um=options.pixel_size_um,
-            max_pixels=left,
+            max_pixels=budget.whole,
+            budget=budget,
         )
 
-    @contextmanager
-    def _my_turn(self, end: float | None) -> Iterator[None]:
-        # One run uses all cores; two at once would take twice the memory, and no less time.
-        if not self._turn.acquire(timeout=-1 if end is None else max(0.0, end - monotonic())):
+    def _refuse_if_too_long(self, image: Image, own: float, deadline: Deadline | None) -> None:
+        """Refuse what is not done in time; `own` seconds have gone into reading the image."""
+        if deadline is None:
+            return
+        needed = self._speed.seconds(image.pixels.size)
+        if needed <= deadline.left():
+            return
+        if own + needed <= deadline.seconds:
+            # What is missing went to others, or to other images of this request.
             raise BusyError
-        try:
-            yield
-        finally:
-            self._turn.release()
-
-    def _refuse_if_too_long(self, image: Image, end: float | None) -> None:
-        if end is None:
-            return
-        left, needed = end - monotonic(), self._seconds_per_pixel * image.pixels.size
-        if needed <= left:
-            return
+        self._speed.refused()
         height, width = image.pixels.shape
         raise InputError(
             Problem(
                 "image",
                 f"{width} x {height} px would take about {needed:.0f} s",
-                f"what can be done in the {max(left, 0):.0f} s that are left for this request",
-                "Send fewer or smaller images, start the server with a longer --timeout, or use "
+                f"what can be done in the {deadline.seconds:.0f} s there are for a request",
+                "Send a smaller image, start the server with a longer --timeout, or use "
                 "`sgseg predict --model`.",
             )
         )
@@ -194,8 +215,16 @@ class Service:
             min_area_px=options.min_area_px,
         )
         if pixels.size >= WARM_UP_PX**2:
-            self._seconds_per_pixel = (monotonic() - begin) / pixels.size
+            self._speed.measured(monotonic() - begin, pixels.size)
         return found
+
+    def _warm_up(self) -> None:
+        # The first run allocates; the second tells how fast this machine is.
+        rng = np.random.default_rng(0)
+        pixels = rng.integers(90, 110, (WARM_UP_PX, WARM_UP_PX), np.uint16)
+        for _ in range(2):
+            self._speed = Speed()
+            self._predict(pixels, Options(), None)
 
 
 def version_of(bundle: Path) -> str:

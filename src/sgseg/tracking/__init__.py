@@ -22,6 +22,7 @@ from sgseg.tracking.provenance import (
     provenance_tags,
     tuning_study,
 )
+from sgseg.tracking.quantify import log_quantification, write_quantification
 from sgseg.tracking.restore import Restored
 from sgseg.tracking.store import StoreError, tracking_uri
 from sgseg.tracking.track import track
@@ -41,6 +42,7 @@ __all__ = [
     "git_state",
     "live_fold",
     "log_evaluation",
+    "log_quantification",
     "log_trial",
     "log_tuning",
     "provenance_tags",
@@ -50,5 +52,6 @@ __all__ = [
     "tracking_uri",
     "tuning_study",
     "write_evaluation",
+    "write_quantification",
     "write_tuning",
 ]

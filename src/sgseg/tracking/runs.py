@@ -285,16 +285,16 @@ def log_points(store: Store, run_id: str, points: Sequence[Point]) -> None:
         store.client.log_batch(run_id, metrics=metrics[start : start + METRICS_AT_ONCE])
 
 
-def log_artifacts(store: Store, run: Any, files: Sequence[Artifact]) -> int:
-    """Copy files into the run unless it has exactly these; the number copied."""
+def log_artifacts(store: Store, run: Any, files: Sequence[Artifact], *, tag: str = CONTENT) -> int:
+    """Copy files into the run unless it has exactly these, as `tag` says; the number copied."""
     number = run.info.run_id
     digest = content_digest(files)
     shown = {item.shown_as for item in files}
-    if run.data.tags.get(CONTENT) == digest and shown <= _listed(store, number):
+    if run.data.tags.get(tag) == digest and shown <= _listed(store, number):
         return 0
     for item in files:
         store.client.log_artifact(number, str(item.path), item.folder or None)
-    store.client.set_tag(number, CONTENT, digest)
+    store.client.set_tag(number, tag, digest)
     return len(files)
 
 

@@ -58,8 +58,12 @@ def tracking_uri(root: str | Path = ".") -> str:
 
 
 def without_password(uri: str) -> str:
-    """A URI that may be shown."""
-    return re.sub(r"//[^/@]*@", "//", uri)
+    """A URI that may be shown: without what stands between // and the last @.
+
+    A password may hold any character, a `/` and an `@` too. Of a path or a query with an `@` too
+    much is left out, which does no harm.
+    """
+    return uri if uri.startswith("sqlite:") else re.sub(r"//.*@", "//", uri, flags=re.DOTALL)
 
 
 @contextmanager
@@ -161,7 +165,9 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _unavailable(uri: str, reason: str, afterwards: str) -> StoreError:
-    reason = without_password(" ".join(reason.split()))
+    reason = " ".join(reason.replace(uri, without_password(uri)).split())
+    # Others quote it in their words; there, addresses end at a space.
+    reason = re.sub(r"//\S*@", "//", reason)
     if len(reason) > 300:
         reason = f"{reason[:300]} ..."
     remedy = "Check MLFLOW_TRACKING_URI, the server and the network."

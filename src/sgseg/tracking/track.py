@@ -11,18 +11,19 @@ from sgseg.tracking import runs
 from sgseg.tracking.evaluation import put_evaluation
 from sgseg.tracking.identity import RUN_FILE, read_evaluation, read_fold, read_tuning
 from sgseg.tracking.process import is_gone
+from sgseg.tracking.quantify import put_quantification
 from sgseg.tracking.restore import Restored, put_fold
 from sgseg.tracking.store import Store, StoreError, failures_named, open_store
 from sgseg.tracking.tuning import put_tuning
 
 FOLDS, EVALUATION, EVALUATED = "models/folds", "reports/evaluation", "models/evaluated"
-TUNING = "reports/tuning"
+TUNING, QUANTIFICATION = "reports/tuning", "reports/quantify"
 
 
 def track(
     root: str | Path = ".", *, say: Callable[[Restored], None] = lambda _: None
 ) -> list[Restored]:
-    """Put back the runs of the search, all folds and the evaluation that the store does not have.
+    """Put back what the store lacks: runs of the search, all folds, evaluation, quantification.
 
     Run again it finds nothing to do. Runs that somebody has deleted in MLflow stay deleted. Folds
     that are being trained are left alone; the run of a training that was killed is marked so.
@@ -37,7 +38,7 @@ def track(
     Returns
     -------
     list of Restored
-        One for each search (with its trials), fold and evaluation found.
+        One for each search (with its trials), fold, evaluation and quantification found.
 
     Raises
     ------
@@ -71,6 +72,8 @@ def track(
         attempt(partial(_put_fold, store_of, folder))
     if (root / EVALUATION / RUN_FILE).is_file():
         attempt(partial(_put_evaluation, store_of, root))
+    if (root / QUANTIFICATION / RUN_FILE).is_file():
+        attempt(partial(_put_quantification, store_of, root / QUANTIFICATION))
     for store in stores.values():
         with failures_named(store.uri):
             runs.end_the_killed(store)
@@ -108,3 +111,8 @@ def _put_evaluation(store_of: Callable[[str], Store], root: Path) -> Restored:
     record = read_evaluation(root / EVALUATION)
     store = store_of(record.cv.experiment)
     return put_evaluation(store, record, root / EVALUATION, root / EVALUATED)
+
+
+def _put_quantification(store_of: Callable[[str], Store], folder: Path) -> Restored:
+    record = read_evaluation(folder)
+    return put_quantification(store_of(record.cv.experiment), record, folder)
