@@ -6,17 +6,17 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sgseg.errors import InputError, Problem
 from sgseg.images.files import stem
+from sgseg.images.maps import write_map
 from sgseg.images.read import Image, find_images, read_image
-from sgseg.images.write import overlay, replacing, write_labels, write_png
+from sgseg.images.write import overlay, write_labels, write_png
 from sgseg.inference.segmenter import Prediction
 from sgseg.inference.tables import ResultTables
 from sgseg.inference.watch import kind_of
@@ -224,16 +224,4 @@ def _write(task: Task, out: Path, image: Image, found: Prediction, *, with_overl
     if with_overlay:
         write_png(task.overlay_path(out), overlay(image.pixels, found.labels))
     if found.deviation is not None:
-        _write_map(task.uncertainty_path(out), found.deviation, size)
-
-
-def _write_map(path: Path, values: NDArray[np.float32], pixel_size_um: float | None) -> None:
-    """Write a map (H, W) as float32 TIFF that Fiji opens with its scale."""
-    scale: dict[str, Any] = {}
-    if pixel_size_um is not None:
-        scale = {
-            "resolution": (1 / pixel_size_um, 1 / pixel_size_um),
-            "metadata": {"unit": "um"},
-        }
-    with replacing(path) as temporary:
-        tifffile.imwrite(temporary, values, imagej=True, compression="zlib", **scale)
+        write_map(task.uncertainty_path(out), found.deviation, pixel_size_um=size)

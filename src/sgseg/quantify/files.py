@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from sgseg.images.maps import write_map
 from sgseg.images.rois import write_rois
 from sgseg.images.write import replacing, write_labels
 from sgseg.inference.predict import Task
@@ -108,7 +109,7 @@ def write_field(
         )
         written.append(paths.overlays)
     if found.deviation is not None and outputs.uncertainty:
-        _write_map(paths.uncertainty, found.deviation, size)
+        write_map(paths.uncertainty, found.deviation, pixel_size_um=size)
         written.append(paths.uncertainty)
     if outputs.ome_tiff:
         _write_ome(paths.ome, images, measured)
@@ -117,18 +118,6 @@ def write_field(
         if path not in written:
             path.unlink(missing_ok=True)
     return written
-
-
-def _write_map(path: Path, values: NDArray[np.float32], pixel_size_um: float | None) -> None:
-    """Write a map (H, W) as float32 TIFF that Fiji opens with its scale."""
-    scale: dict[str, Any] = {}
-    if pixel_size_um is not None:
-        scale = {
-            "resolution": (1 / pixel_size_um, 1 / pixel_size_um),
-            "metadata": {"unit": "um"},
-        }
-    with replacing(path) as temporary:
-        tifffile.imwrite(temporary, values, imagej=True, compression="zlib", **scale)
 
 
 def _write_ome(path: Path, images: FieldImages, measured: Measured) -> None:
