@@ -145,28 +145,25 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_logged_to_a_run_that_has_ended(tmp_path: Path) -> None:
+def test_logged_to_a_run_that_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow  # noqa: PLC0415
 
     bundle = write_bundle(tmp_path / "bundle", 2.0)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    try:
-        client = mlflow.MlflowClient()
-        experiment = client.create_experiment("e", artifact_location=(tmp_path / "a").as_uri())
-        run = client.create_run(experiment)
-        client.set_terminated(run.info.run_id)
-        ended = client.get_run(run.info.run_id).info.end_time
-        info = log_model(bundle, run_id=run.info.run_id, tags={"kind": "test"})
-        logged = client.get_logged_model(info.model_id)
-        assert (logged.name, logged.source_run_id) == ("sgseg", run.info.run_id)
-        assert logged.tags["kind"] == "test"
-        after = client.get_run(run.info.run_id).info
-        assert (after.status, after.end_time) == ("FINISHED", ended)
-        made = mlflow.register_model(info.model_uri, "sgseg")
-        client.set_registered_model_alias("sgseg", "champion", made.version)
-        loaded = mlflow.pyfunc.load_model("models:/sgseg@champion")
-        (answer,) = loaded.predict(pd.DataFrame({"image": [PNG]}))
-        assert (answer["n_granules"], answer["model_version"]) == (2, "sgseg/1")
-    finally:
-        mlflow.set_tracking_uri(before)
+    # Not `set_tracking_uri`, which writes into the environment and stays there.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = mlflow.MlflowClient()
+    experiment = client.create_experiment("e", artifact_location=(tmp_path / "a").as_uri())
+    run = client.create_run(experiment)
+    client.set_terminated(run.info.run_id)
+    ended = client.get_run(run.info.run_id).info.end_time
+    info = log_model(bundle, run_id=run.info.run_id, tags={"kind": "test"})
+    logged = client.get_logged_model(info.model_id)
+    assert (logged.name, logged.source_run_id) == ("sgseg", run.info.run_id)
+    assert logged.tags["kind"] == "test"
+    after = client.get_run(run.info.run_id).info
+    assert (after.status, after.end_time) == ("FINISHED", ended)
+    made = mlflow.register_model(info.model_uri, "sgseg")
+    client.set_registered_model_alias("sgseg", "champion", made.version)
+    loaded = mlflow.pyfunc.load_model("models:/sgseg@champion")
+    (answer,) = loaded.predict(pd.DataFrame({"image": [PNG]}))
+    assert (answer["n_granules"], answer["model_version"]) == (2, "sgseg/1")
