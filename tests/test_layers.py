@@ -42,10 +42,15 @@ ALLOWED: dict[str, set[str]] = {
     | {"processes"},
     "registry": BASE
     | {"config", "images", "inference", "evaluation", "gate", "tracking", "serving"},
+    "comparison": BASE | {"config", "evaluation", "tracking", "registry"},
+    "retrain": BASE
+    | {"__init__", "config", "images", "dataset", "inference", "evaluation", "gate"}
+    | {"tracking", "registry"},
     "commands": BASE
     | {
         "__init__",
         "client",
+        "comparison",
         "config",
         "dataset",
         "inference",
@@ -56,6 +61,7 @@ ALLOWED: dict[str, set[str]] = {
         "tuning",
         "quantify",
         "registry",
+        "retrain",
     },
     "cli": {"__init__", "errors", "commands"},
 }
@@ -82,8 +88,18 @@ ONLY_IN: dict[str, set[str]] = {
         "quantify",
         "tuning",
         "experiments",
+        "comparison",
+        "retrain",
     },
-    "matplotlib": {"evaluation", "gate", "quantify", "tuning", "experiments"},
+    "matplotlib": {
+        "evaluation",
+        "gate",
+        "quantify",
+        "tuning",
+        "experiments",
+        "comparison",
+        "retrain",
+    },
     "roifile": {"images"},
     "pydantic": {"config", "dataset"},
 }
