@@ -2,6 +2,9 @@
 
     python _serving_worker.py build|onnx|inference|keras|http SETTINGS
 
+SETTINGS is JSON: folder, members, width, depth, threads; of one contestant also side, n and bundle,
+and `suffix`, which tells it from another of its kind. `int8` asks for 8-bit networks as well.
+
 Talks with the benchmark as `_paired.Worker` does; only what is measured is done, nothing before it.
 """
 
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
 import os
 import sys
@@ -67,9 +71,12 @@ def build(settings: Mapping[str, Any]) -> None:
         export_onnx(model, files[-1])
     image = field(512)
     statistics = training_statistics([describe(image, None)], [[9.0]])
-    for n in settings["members"]:
+    kinds = {"": files}
+    if settings.get("int8"):
+        kinds["_int8"] = _in_8_bits(files, image)
+    for n, (kind, files) in itertools.product(settings["members"], kinds.items()):
         names = [f"fold_{number}" for number in range(n)]
-        target = folder / f"bundle_{n}"
+        target = folder / f"bundle_{n}{kind}"
         target.mkdir()
         merge_onnx(files[:n], names, target / "model.onnx")
         spec: dict[str, Any] = {
@@ -83,6 +90,16 @@ def build(settings: Mapping[str, Any]) -> None:
         found = Segmenter.load(target).probability(image)
         threshold = float(np.quantile(found, 1 - FOREGROUND))
         write_spec(target, BundleSpec(**spec, threshold=threshold))
+
+
+def _in_8_bits(files: list[Path], image: np.ndarray[Any, Any]) -> list[Path]:
+    from sgseg.inference.preprocess import Preprocessing  # noqa: PLC0415
+    from sgseg.training.quantise import quantise  # noqa: PLC0415
+
+    written = [file.with_name(f"{file.stem}_int8.onnx") for file in files]
+    for source, target in zip(files, written, strict=True):
+        quantise(source, target, [Preprocessing("background").prepare(image)])
+    return written
 
 
 def network(settings: Mapping[str, Any]) -> Any:
@@ -119,7 +136,9 @@ def onnx(settings: Mapping[str, Any]) -> Contestants:
     path = str(Path(settings["bundle"]) / "model.onnx")
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     image = prepared(settings)
-    return {"bare ONNX call": lambda: session.run(None, {"image": image})}
+    return {
+        f"bare ONNX call{settings.get('suffix', '')}": lambda: session.run(None, {"image": image})
+    }
 
 
 def inference(settings: Mapping[str, Any]) -> Contestants:
@@ -128,7 +147,7 @@ def inference(settings: Mapping[str, Any]) -> Contestants:
 
     segmenter = Segmenter.load(settings["bundle"], threads=settings["threads"])
     image = field(settings["side"])
-    return {"sgseg.inference": lambda: segmenter.predict(image)}
+    return {f"sgseg.inference{settings.get('suffix', '')}": lambda: segmenter.predict(image)}
 
 
 def keras(settings: Mapping[str, Any]) -> Contestants:

@@ -21,7 +21,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -164,25 +164,35 @@ def peak_mb() -> float:
 # --- report
 
 
-def report(found: Mapping[str, Any]) -> None:
-    """Print what was found."""
-    on, one, rows = found["machine"], found["beside"], found["many"]
-    print(
-        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f}, "
-        f"Python {on['python']}\n"
+def said(found: Mapping[str, Any]) -> Iterator[str]:
+    """What the tables were measured on."""
+    on, one = found["machine"], found["beside"]
+    yield (
+        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f} "
+        f"before, Python {on['python']}. The field has {one['side']} x {one['side']} px, "
+        f"{one['cells']} cells and {one['granules']} granules."
     )
-    print(f"{one['side']} x {one['side']} px, {one['cells']} cells, {one['granules']} granules")
+
+
+def table(found: Mapping[str, Any]) -> Iterator[str]:
+    """Lines of two Markdown tables: beside segmenting, and over many fields."""
+    one, rows = found["beside"], found["many"]
+    yield f"| | ms | processor, ms | over {QUANTIFY} | over {MORE} |"
+    yield "|---|---:|---:|---:|---:|"
     for name, values in one["wall_ms"].items():
-        print(f"  {name}: {median(values):,.0f} ms, CPU {median(one['cpu_ms'][name]):,.0f} ms")
-    for name, times in one["ratios"].items():
-        print(f"  {name}: {times['wall']:.2f} times as long, {times['cpu']:.2f} times the CPU")
-    print()
-    print("| fields | seconds | per field, over the first row | peak memory |")
-    print("|---:|---:|---:|---:|")
+        over = [one["ratios"].get(f"{name} / {other}") for other in (QUANTIFY, MORE)]
+        cells = ["" if times is None else f"{times['wall']:.2f}" for times in over]
+        yield (
+            f"| {name} | {median(values):,.0f} | {median(one['cpu_ms'][name]):,.0f} "
+            f"| {' | '.join(cells)} |"
+        )
+    yield ""
+    yield "| fields | seconds | per field, over the first row | peak memory |"
+    yield "|---:|---:|---:|---:|"
     first = rows[0]["seconds"] / rows[0]["fields"]
     for row in rows:
         each = row["seconds"] / row["fields"] / first
-        print(f"| {row['fields']} | {row['seconds']:.1f} | {each:.2f} | {row['peak_mb']:,.0f} MB |")
+        yield f"| {row['fields']} | {row['seconds']:.1f} | {each:.2f} | {row['peak_mb']:,.0f} MB |"
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -209,7 +219,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found["beside"] = beside_segmenting(options, Path(folder))
         found["many"] = many(options, Path(folder))
-    report(found)
+    print("\n".join([*said(found), "", *table(found)]))
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -157,17 +157,17 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def report(found: Mapping[str, Any]) -> None:
-    """Print what was found."""
+def said(found: Mapping[str, Any]) -> Iterator[str]:
+    """What the table was measured on."""
     on, settings = found["machine"], found["settings"]
-    print(
-        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f}, "
-        f"Python {on['python']}\n"
-        f"U-Net of width {settings['width']} and depth {settings['depth']}, batch norm, random "
-        f"weights; {' or '.join(str(case['rounds']) for case in found['cases'][:3])} rounds\n"
-        "Memory over HTTP is that of the server. Time over bare: median of the rounds' ratios.\n"
+    rounds = sorted({case["rounds"] for case in found["cases"]}, reverse=True)
+    yield (
+        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f} "
+        f"before, Python {on['python']}. U-Net of width {settings['width']} and depth "
+        f"{settings['depth']}, batch norm, random weights, one orientation; "
+        f"{' or '.join(map(str, rounds))} rounds. Memory over HTTP is that of the server; time "
+        "over bare is the median of the rounds' ratios."
     )
-    print("\n".join(table(found)))
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -188,7 +188,7 @@ def main() -> None:
     options = parse()
     file, options.json = options.json, None
     found = compare(options)
-    report(found)
+    print("\n".join([*said(found), "", *table(found)]))
     if file is not None:
         file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -18,7 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -144,77 +144,68 @@ def _clock(turns: Sequence[Time], clock: str) -> list[float]:
 # --- report
 
 
-def report(found: Mapping[str, Any], options: argparse.Namespace) -> None:
-    """Print what was found."""
-    on, versions = found["machine"], found["sgseg"]["versions"]
-    torch_version = found["pytorch"]["version"] if found["pytorch"] else "absent"
-    print(
-        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f}\n"
-        f"Python {on['python']}, Keras {versions['keras']}, TensorFlow {versions['tensorflow']},"
-        f" PyTorch {torch_version}\n"
-        f"U-Net of width {options.width} and depth {options.depth}, batch norm, "
-        f"{found['sgseg']['trainable']:,} parameters; {options.batch} patches of {options.patch} x "
-        f"{options.patch} px; bce_dice; Adam\n"
-        f"{options.rounds} rounds of {options.steps} steps each\n"
+def said(found: Mapping[str, Any]) -> Iterator[str]:
+    """What the tables were measured on."""
+    on, settings, versions = found["machine"], found["settings"], found["sgseg"]["versions"]
+    torch = found["pytorch"]["version"] if found["pytorch"] else "absent"
+    yield (
+        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f} "
+        f"before. Python {on['python']}, Keras {versions['keras']}, TensorFlow "
+        f"{versions['tensorflow']}, PyTorch {torch}. U-Net of width {settings['width']} and depth "
+        f"{settings['depth']} with batch norm, {found['sgseg']['trainable']:,} parameters; "
+        f"{settings['batch']} patches of {settings['patch']} x {settings['patch']} px; bce_dice; "
+        f"Adam; {settings['rounds']} rounds of {settings['steps']} steps."
     )
-    times = {name: [Time(**time) for time in turns] for name, turns in found["times"].items()}
-    print(f"{'':32}{'ms a step':>10}{'half of them':>17}{'images/s':>10}{'CPU ms':>8}")
-    for name, turns in times.items():
-        if name.startswith(("sgseg", "PyTorch")):
-            _print_row(name, turns, options.batch)
-    _print_ratios(found)
-    print(f"\n{'where a step and its batch go':32}{'ms':>10}{'share':>8}{'CPU ms':>10}{'share':>8}")
-    whole = {
-        clock: sum(part[clock] for part in found["parts"].values())
-        for clock in ("wall_ms", "cpu_ms")
-    }
-    for name, part in found["parts"].items():
-        cells = [
-            f"{part[c]:{w}.1f}{part[c] / whole[c]:8.1%}"
-            for c, w in (("wall_ms", 10), ("cpu_ms", 10))
-        ]
-        print(f"  {name:30}{''.join(cells)}")
-    print(f"  {'all':30}{whole['wall_ms']:10.1f}{'':8}{whole['cpu_ms']:10.1f}")
-
-
-def _print_row(name: str, turns: Sequence[Time], batch: int) -> None:
-    wall = _clock(turns, "wall_ms")
-    low, high = quartiles(wall)
-    spread = f"{low:.1f} to {high:.1f}"
-    print(
-        f"  {name:30}{median(wall):10.1f}{spread:>17}{batch / median(wall) * 1000:10.1f}"
-        f"{median(_clock(turns, 'cpu_ms')):8.1f}"
-    )
-
-
-def _print_ratios(found: Mapping[str, Any]) -> None:
-    if found["pytorch"] is None:
-        print(
-            "\nPyTorch was not measured: it is not in this environment (extra `pytorch`), and no\n"
+    if found["pytorch"]:
+        largest = max(found["pytorch"]["difference"].values())
+        losses = {"sgseg": found["sgseg"]["losses"], **found["pytorch"]["losses"]}
+        apart = max(
+            abs(one - own)
+            for values in losses.values()
+            for one, own in zip(values, losses["sgseg"], strict=True)
+        )
+        yield (
+            f"With the same weights the outputs differ by at most {largest:.0e}, the losses of the "
+            f"first {len(losses['sgseg'])} steps by {apart:.0e}."
+        )
+        for name, reason in found["pytorch"]["failed"].items():
+            yield f"{name} does not run here: {reason}"
+    else:
+        yield (
+            "PyTorch was not measured: it is not in this environment (extra `pytorch`), and no "
             "--pytorch-python that has it was given."
         )
-        return
-    print(
-        "\ntime of PyTorch / time of sgseg, median of the rounds' ratios: above 1 sgseg is faster"
+
+
+def table(found: Mapping[str, Any]) -> Iterator[str]:
+    """Lines of two Markdown tables: a step beside PyTorch, and where its time goes."""
+    times = {name: [Time(**time) for time in turns] for name, turns in found["times"].items()}
+    batch = found["settings"]["batch"]
+    yield "| | ms a step | half of them | images/s | processor | it / sgseg | by processor |"
+    yield "|---|---:|---|---:|---:|---:|---:|"
+    for name, turns in times.items():
+        if name.startswith(("sgseg", "PyTorch")):
+            yield _row(name, turns, batch, found["ratios"].get(name))
+    yield ""
+    yield "| where a step and its batch go | ms | share | processor, ms | share |"
+    yield "|---|---:|---:|---:|---:|"
+    clocks = ("wall_ms", "cpu_ms")
+    whole = {clock: sum(part[clock] for part in found["parts"].values()) for clock in clocks}
+    for name, part in found["parts"].items():
+        cells = " | ".join(f"{part[c]:.1f} | {part[c] / whole[c]:.1%}" for c in clocks)
+        yield f"| {name} | {cells} |"
+
+
+def _row(
+    name: str, turns: Sequence[Time], batch: int, ratios: Mapping[str, Mapping[str, float]] | None
+) -> str:
+    wall, cpu = _clock(turns, "wall_ms"), _clock(turns, "cpu_ms")
+    low, high = quartiles(wall)
+    over = ["", ""] if ratios is None else [f"{ratios[OURS][c]:.2f}" for c in ("wall_ms", "cpu_ms")]
+    return (
+        f"| {name} | {median(wall):.1f} | {low:.1f} to {high:.1f} "
+        f"| {batch / median(wall) * 1000:.0f} | {median(cpu):.1f} | {' | '.join(over)} |"
     )
-    print(f"{'':32}{'as it trains':>14}{'CPU':>7}{'without scores':>17}{'CPU':>7}")
-    for name, row in found["ratios"].items():
-        a, b = row[OURS], row[OURS_PLAIN]
-        print(
-            f"  {name:30}{a['wall_ms']:14.2f}{a['cpu_ms']:7.2f}"
-            f"{b['wall_ms']:17.2f}{b['cpu_ms']:7.2f}"
-        )
-    for name, reason in found["pytorch"]["failed"].items():
-        print(f"  {name} does not run here: {reason}")
-    largest = max(found["pytorch"]["difference"].values())
-    print(f"\nsame network: with the same weights the outputs differ by at most {largest:.0e};")
-    print(f"losses of the first steps {_row(found['sgseg']['losses'])} (sgseg)")
-    for name, losses in found["pytorch"]["losses"].items():
-        print(f"{'':26}{_row(losses)} ({name})")
-
-
-def _row(values: Sequence[float]) -> str:
-    return " ".join(f"{value:.4f}" for value in values)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -239,7 +230,7 @@ def main() -> None:
         sys.exit(f"error: {options.pytorch_python}: no interpreter that has torch and numpy")
     file, options.json = options.json, None
     found = compare(options)
-    report(found, options)
+    print("\n".join([*said(found), "", *table(found)]))
     if file is not None:
         file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

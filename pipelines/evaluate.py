@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,10 +15,17 @@ from sgseg.evaluation.data import DataSet
 from sgseg.evaluation.operating import OperatingPoint
 from sgseg.evaluation.report import write_report
 from sgseg.evaluation.timing import measure
-from sgseg.inference.bundle import NETWORKS, margin_px, write_spec
+from sgseg.inference.bundle import (
+    NETWORKS,
+    BundleSpec,
+    margin_px,
+    spec_preprocessing,
+    write_spec,
+)
 from sgseg.inference.segmenter import Segmenter
 from sgseg.tracking import dvc_md5, git_state, log_evaluation, write_evaluation
 from sgseg.training.merge import merge_onnx
+from sgseg.training.quantise import few, quantise
 
 DATASET, VALIDATED = Path("data/dataset"), Path("data/validated")
 ROLES = Path("data/split/roles.csv")
@@ -30,12 +38,17 @@ def main() -> None:
     folds = params.split.folds
     sources = [Path(f"models/folds/{fold}") for fold in folds]
     members = [f"fold_{fold}" for fold in folds]
-    merge_onnx([source / "model.onnx" for source in sources], members, MODEL / NETWORKS)
-    margin = margin_px(params.network.depth, params.network.normalisation)
-    write_spec(MODEL, bundle_spec(params, members, OperatingPoint(0.5, 1), margin))
-
     roles = pd.read_csv(ROLES, dtype=str, keep_default_na=False)
     data = DataSet(DATASET, roles, folds)
+    margin = margin_px(params.network.depth, params.network.normalisation)
+    spec = bundle_spec(params, members, OperatingPoint(0.5, 1), margin)
+    networks = [source / "model.onnx" for source in sources]
+    with tempfile.TemporaryDirectory() as scratch:
+        if params.predict.precision == "int8":
+            networks = in_8_bits(networks, spec, roles, data, Path(scratch))
+        merge_onnx(networks, members, MODEL / NETWORKS)
+    write_spec(MODEL, spec)
+
     digest, git = dvc_md5(DATASET), git_state()
     commit = "" if git is None else git.commit + ("-dirty" if git.dirty else "")
     segmenter = Segmenter.load(MODEL, members="all")
@@ -54,6 +67,8 @@ def main() -> None:
             commit=commit,
         )
     facts = {"data": digest, "commit": commit, "scores": metrics}
+    if params.predict.precision != "float32":
+        facts["precision"] = params.predict.precision
     others = {n: at.point for n, at in evaluation.networks.items() if n != evaluation.orientations}
     spec = bundle_spec(
         params,
@@ -68,6 +83,21 @@ def main() -> None:
     write_evaluation(REPORT, sources)
     write_card(REPORT / "card", model=MODEL, evaluation=REPORT, dataset=DATASET)
     log_evaluation(REPORT, MODEL)
+
+
+def in_8_bits(
+    networks: Sequence[Path], spec: BundleSpec, roles: pd.DataFrame, data: DataSet, scratch: Path
+) -> list[Path]:
+    """Each fold's network with 8-bit arithmetic, its ranges found on images it was trained on."""
+    prepare = spec_preprocessing(spec.preprocessing).prepare
+    written = []
+    for member, network in zip(spec.members, networks, strict=True):
+        role = roles[f"role_{member.removeprefix('fold_')}"]
+        names = few(roles.loc[role == "train", "image_id"].tolist())
+        images = [prepare(data.pixels(name), data.pixel_size_um(name)) for name in names]
+        written.append(scratch / f"{member}.onnx")
+        quantise(network, written[-1], images)
+    return written
 
 
 if __name__ == "__main__":

@@ -160,3 +160,69 @@ def test_training_step_without_pytorch(tmp_path: Path) -> None:
     assert found["sgseg"]["trainable"] == convolutions + 2 * (2 + 2 + 4 + 4 + 2 + 2) + 2 + 1
     assert found["pytorch"] is None
     assert all(time["wall_ms"] > 0 for turns in found["times"].values() for time in turns)
+
+
+# --- the suite
+
+
+@pytest.fixture
+def suite(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import suite as module  # noqa: PLC0415
+
+    yield module
+    for path in FOLDER.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+def test_results_fill_in_their_sections_and_leave_the_words_alone(suite: ModuleType) -> None:
+    page = "before\n<!-- bench: growth -->\nold\n<!-- end -->\nafter\n"
+    machine = {"processor": "P", "cores": 2, "threads": 1, "load": 0.0, "python": "3.11"}
+    row = {"images": 10, "side": 500, "megapixels": 2.5, "seconds": 5.0, "peak_mb": 1234.5}
+    found = {"growth": {"machine": machine, "rows": [row]}}
+    filled = suite.fill_in(page, found)
+    assert filled.startswith("before\n<!-- bench: growth -->\n\nP, 2 cores")
+    # 5 s over 2.5 megapixels.
+    assert "| 10 | 500 x 500 | 5.0 | 2.00 | 1,234 MB |" in filled
+    assert filled.endswith("\n\n<!-- end -->\nafter\n")
+    assert "old" not in filled
+    assert suite.fill_in(filled, found) == filled
+    assert suite.fill_in(page, {}) == page
+    with pytest.raises(KeyError, match="speed"):
+        suite.fill_in("<!-- bench: speed -->\n<!-- end -->", found)
+
+
+def test_the_page_has_a_section_for_each_benchmark_of_the_suite(suite: ModuleType) -> None:
+    page = (FOLDER.parent / "docs/performance.md").read_text(encoding="utf-8")
+    sections = [match.group(2) for match in suite.SECTION.finditer(page)]
+    assert sorted(sections) == sorted(suite.SUITE)
+
+
+def test_the_share_of_the_peak(suite: ModuleType) -> None:
+    import inference  # noqa: PLC0415 - found only beside `suite`
+
+    case = {
+        "side": 1000,
+        "members": 2,
+        "peak_gigaflops": 100.0,
+        "wall_ms": {"it": [4000.0]},
+        "over_keras": {"it": 1.5},
+    }
+    *_, row = inference.table({"multiply_adds_per_pixel": 50_000.0, "cases": [case]})
+    # 2 * 50,000 operations * 10^6 px * 2 members in 4 s: 50 GFLOP/s; 1 megapixel in 4 s.
+    assert row.endswith("| 4,000 ms | 4,000 to 4,000 | 0.25 | 1.50 | 50% |")
+
+
+def test_parts_within_parts_are_counted_once(
+    suite: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import end_to_end  # noqa: PLC0415 - found only beside `suite`
+
+    ticks = iter([0.0, 1.0, 4.0, 10.0])
+    monkeypatch.setattr(end_to_end, "perf_counter", lambda: next(ticks))
+    clock = end_to_end.Clock()
+    inner = clock.timed("read and decode", lambda: None)
+    clock.timed("nuclei, cells, measuring", inner)()
+    # From 0 to 10, of which 1 to 4 is the inner one's.
+    assert clock.seconds["read and decode"] == 3.0
+    assert clock.seconds["nuclei, cells, measuring"] == 7.0

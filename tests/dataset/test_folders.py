@@ -45,3 +45,33 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     with replacing_folder(out) as folder:
         assert list(folder.iterdir()) == []
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_killed_between_the_two_renames_the_earlier_folder_comes_back(tmp_path: Path) -> None:
+    out, old = tmp_path / "out", tmp_path / ".out.old"
+    old.mkdir()
+    (old / "a").write_text("earlier")
+    with pytest.raises(ZeroDivisionError), replacing_folder(out):
+        assert (out / "a").read_text() == "earlier"
+        1 // 0
+    assert (out / "a").read_text() == "earlier"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_earlier_folder_comes_back_if_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, rename = tmp_path / "out", Path.rename
+    out.mkdir()
+    (out / "a").write_text("earlier")
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == ".out.part":
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="No space"), replacing_folder(out):
+        pass
+    assert (out / "a").read_text() == "earlier"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from sgseg.errors import InputError
 from sgseg.inference import tiles
 from sgseg.inference.bundle import margin_px
-from sgseg.inference.network import OnnxFile, OnnxNetwork, run_in_orientations
+from sgseg.inference.network import OnnxFile, OnnxNetwork, computes_8_bits, run_in_orientations
 from sgseg.training.merge import _merged
 
 Unets = dict[tuple[int, str], Path]
@@ -213,3 +213,21 @@ def test_one_member_of_a_file_is_computed_alone(tmp_path: Path) -> None:
         file.run("b", pixels)
     file.shrink()
     assert np.array_equal(file.run("a", pixels), expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("flags\t\t: fpu avx2 avx512_vnni\n", True),
+        ("flags\t\t: fpu avx2 avx_vnni\n", True),
+        ("flags\t\t: fpu avx2\n", False),
+        ("Features\t: asimd\n", True),
+        (None, True),
+    ],
+)
+def test_processors_that_add_8_bit_products(
+    tmp_path: Path, content: str | None, expected: bool
+) -> None:
+    if content is not None:
+        (tmp_path / "cpuinfo").write_text(content)
+    assert computes_8_bits(tmp_path / "cpuinfo") is expected

@@ -348,3 +348,13 @@ def test_memory_is_given_back_after_a_large_image(
     pixels, truth = draw_field(GRANULES)
     for _ in range(2):
         assert np.array_equal(loaded.predict(pixels).labels > 0, truth > 0)
+
+
+def test_a_processor_that_cannot_add_8_bit_products_is_pointed_out(
+    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(segmenter_module, "computes_8_bits", lambda: False)
+    Segmenter.load(make_bundle())
+    assert not caplog.text
+    Segmenter.load(make_bundle(facts={"precision": "int8"}))
+    assert "predict.precision: float32" in caplog.text

@@ -84,6 +84,7 @@ class Predict(Section):
     # Not Literal[1, 8], for which True is 1.
     orientations: Annotated[int, AfterValidator(_one_or_eight)]
     members: Literal["all", "one"]
+    precision: Literal["float32", "int8"]
 
 
 class Baseline(Section):

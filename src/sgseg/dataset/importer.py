@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-import psutil
 from tqdm import tqdm
 
 from sgseg.dataset import raw
 from sgseg.dataset.pairs import Pair, find_pairs
+from sgseg.dataset.placing import placing, recover
 from sgseg.dataset.raw import RawSettings, make_settings, write_settings
 from sgseg.dataset.samples import PIXEL_SIZE, match_pattern, read_samples, write_samples
 from sgseg.errors import InputError, Problem
@@ -85,28 +82,28 @@ def import_folder(
         pattern=pattern,
     )
     target = Path(root) / "data" / "raw" / name
-    _recover(target)
+    recover(target)
     _refuse_taken(target, replace=replace)
     if samples is not None and pattern is not None:
         raise InputError(Problem("samples and pattern", "both are given", "one of them"))
-    found = find_pairs(*_folders(Path(src), images, masks))
+    found = find_pairs(*folders(Path(src), images, masks))
     problems = list(found.problems)
     names = [pair.name for pair in found.pairs]
     table: Samples = {}
     try:
         if samples is not None:
-            table = read_samples(_here_or_below(Path(samples), Path(src)), names)
+            table = read_samples(here_or_below(Path(samples), Path(src)), names)
         elif pattern is not None:
             match_pattern(pattern, names)
     except InputError as error:
         problems += error.problems
-    problems += _check_files(found.pairs, settings, table, max_pixels)
+    problems += check_files(found.pairs, settings, table, max_pixels)
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise InputError(*problems, title=f"{count} in {src}; nothing was imported:")
     if found.left_out:
         logger.info("%d files of other kinds were left out", len(found.left_out))
-    with _placing(target) as folder:
+    with placing(target) as folder:
         _copy(found.pairs, folder)
         if table:
             write_samples(folder / raw.SAMPLES, table)
@@ -115,12 +112,19 @@ def import_folder(
     return target
 
 
-def _here_or_below(path: Path, src: Path) -> Path:
+def here_or_below(path: Path, src: Path) -> Path:
     """A table named like the folders: below `src`, if it is not where the user stands."""
     return src / path if not path.exists() and (src / path).exists() else path
 
 
-def _folders(src: Path, images: str | Path, masks: str | Path) -> tuple[Path, Path]:
+def folders(src: Path, images: str | Path, masks: str | Path) -> tuple[Path, Path]:
+    """The folder of images and the folder of masks, below `src` or anywhere.
+
+    Raises
+    ------
+    InputError
+        One is missing, or both are the same.
+    """
     if not src.is_dir():
         raise InputError(Problem(str(src), "no such folder", "a folder of images and masks"))
     pair = src / images, src / masks
@@ -150,7 +154,7 @@ def _refuse_taken(target: Path, *, replace: bool) -> None:
     raise InputError(Problem(str(target), what, "a new name", remedy))
 
 
-def _check_files(
+def check_files(
     pairs: list[Pair], settings: RawSettings, table: Samples, max_pixels: int
 ) -> list[Problem]:
     """Read every image and every mask; what is wrong with any of them."""
@@ -216,40 +220,3 @@ def _copy(pairs: list[Pair], folder: Path) -> None:
             destination.parent.mkdir(parents=True, exist_ok=True)
             # The content alone: a read-only or executable original makes no such copy.
             shutil.copyfile(source, destination)
-
-
-@contextmanager
-def _placing(target: Path) -> Iterator[Path]:
-    """A new folder beside `target` that takes its place at the end, or vanishes on an error."""
-    new = target.with_name(f".{target.name}.new-{os.getpid()}")
-    old = target.with_name(f".{target.name}.old-{os.getpid()}")
-    new.mkdir(parents=True)
-    try:
-        yield new
-        replaced = target.exists()
-        if replaced:
-            target.rename(old)
-        try:
-            new.rename(target)
-        except OSError:
-            if replaced:
-                old.rename(target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
-def _recover(target: Path) -> None:
-    """Tidy up after an import of this name that was killed: the old data set comes back."""
-    if not target.parent.is_dir():
-        return
-    for kind in ("old", "new"):
-        for left in target.parent.glob(f".{target.name}.{kind}-*"):
-            process = left.name.rpartition("-")[2]
-            if process.isdecimal() and psutil.pid_exists(int(process)):
-                continue
-            if kind == "old" and not target.exists():
-                left.rename(target)
-            else:
-                shutil.rmtree(left, ignore_errors=True)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sgseg.config.yaml_file import read_mapping, shown
 from sgseg.errors import InputError, Problem
 from sgseg.images.calibration import LARGEST_UM, SMALLEST_UM
 
@@ -47,7 +48,7 @@ _HELP = {
 }
 
 
-def make_settings(where: str = "", **values: Any) -> RawSettings:
+def make_settings(where: str = "", /, **values: Any) -> RawSettings:
     """Checked settings; `where` (a file) begins the name of each problem.
 
     Raises
@@ -74,14 +75,7 @@ def read_settings(folder: str | Path) -> RawSettings:
     """
     path = Path(folder) / SETTINGS
     remedy = "Import the images with `sgseg import`, or fetch them with `dvc pull`."
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(Problem(str(path), "no such file", remedy=remedy)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(Problem(str(path), f"not YAML: {' '.join(str(error).split())}")) from None
-    if not isinstance(content, dict):
-        raise InputError(Problem(str(path), "empty or no mapping", "keys such as `name:`"))
+    content = read_mapping(path, expected="keys such as `name:`", remedy=remedy)
     return make_settings(str(path), **{str(key): value for key, value in content.items()})
 
 
@@ -95,4 +89,4 @@ def _problem(where: str, key: str, value: Any) -> Problem:
     place = f"{where}: {key}" if where else key
     if key not in RawSettings.model_fields:
         return Problem(place, "unknown key", f"one of {', '.join(RawSettings.model_fields)}")
-    return Problem(place, f"got {value!r}", _HELP.get(key, ""))
+    return Problem(place, f"got {shown(value)}", _HELP.get(key, ""))

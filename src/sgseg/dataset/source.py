@@ -36,7 +36,7 @@ def track(folder: str | Path, *, root: str | Path = Path()) -> bool:
         DVC refused; the folder is there all the same.
     """
     root, folder = Path(root).resolve(), Path(folder).resolve()
-    if not any((parent / ".dvc" / "config").is_file() for parent in (root, *root.parents)):
+    if not has_dvc(root):
         logger.warning(
             "%s is not under version control: no DVC here. Run `git init`, `dvc init` and "
             "`dvc add %s`.",
@@ -44,6 +44,26 @@ def track(folder: str | Path, *, root: str | Path = Path()) -> bool:
             folder.relative_to(root).as_posix(),
         )
         return False
+    pointer = add(folder, root=root).relative_to(root).as_posix()
+    logger.info("DVC keeps it: commit %s, and `dvc push` it to a remote", pointer)
+    return True
+
+
+def has_dvc(root: str | Path) -> bool:
+    """Whether a folder belongs to a DVC project."""
+    root = Path(root).resolve()
+    return any((parent / ".dvc" / "config").is_file() for parent in (root, *root.parents))
+
+
+def add(folder: str | Path, *, root: str | Path = Path()) -> Path:
+    """`dvc add` a folder of a project that has DVC; returns the file that git keeps in its place.
+
+    Raises
+    ------
+    InputError
+        DVC refused; the folder is there all the same.
+    """
+    root, folder = Path(root).resolve(), Path(folder).resolve()
     # The command rather than the API: DVC changes the working directory, signals and logging of the
     # process that it runs in.
     done = subprocess.run(
@@ -59,9 +79,7 @@ def track(folder: str | Path, *, root: str | Path = Path()) -> bool:
         relative = folder.relative_to(root).as_posix()
         remedy = f"The files are in place; mend this and run `dvc add {relative}`."
         raise InputError(Problem(str(folder), f"DVC refused it: {said}", remedy=remedy))
-    pointer = folder.with_name(f"{folder.name}.dvc").relative_to(root).as_posix()
-    logger.info("DVC keeps it: commit %s, and `dvc push` it to a remote", pointer)
-    return True
+    return folder.with_name(f"{folder.name}.dvc")
 
 
 def use_source(name: str, *, params: str | Path = Path("params.yaml")) -> None:

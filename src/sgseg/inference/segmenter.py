@@ -5,6 +5,7 @@ NumPy, SciPy, scikit-image and ONNX Runtime are enough for it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,17 +24,24 @@ from sgseg.inference.bundle import (
     read_spec,
     spec_preprocessing,
 )
-from sgseg.inference.network import OnnxFile, run_in_orientations
+from sgseg.inference.network import OnnxFile, computes_8_bits, run_in_orientations
 from sgseg.inference.preprocess import Preprocessing, resample
 from sgseg.inference.segment import drop_small, to_labels
 from sgseg.inference.tiles import TURNS, Window, pieces
 from sgseg.inference.uncertainty import Disagreement, RunningMoments, disagreement
 from sgseg.inference.watch import as_seen, unlike
 
+log = logging.getLogger(__name__)
+
 FloatImage = NDArray[np.float32]
 Labels = NDArray[np.int32]
 Network = Callable[[FloatImage], FloatImage]
 """Normalised image (h, w) -> probability of granule (h, w) in [0, 1]."""
+OVERFLOW = (
+    "This model computes with 8 bits, and this processor has no instructions for that (VNNI): sums "
+    "may overflow and granules differ from those that were scored. Evaluate it here, or use a "
+    "model with predict.precision: float32."
+)
 LARGE_PX = 2**24
 """Above this, the networks' memory is given back before the granules are labelled."""
 
@@ -126,6 +134,8 @@ class Segmenter:
                     "Run `dvc repro` to make the model anew.",
                 )
             )
+        if spec.facts.get("precision") == "int8" and not computes_8_bits():
+            log.warning("%s", OVERFLOW)
         networks = [partial(file.run, member) for member in spec.members]
         settings = spec_preprocessing(spec.preprocessing)
         return cls(spec, networks, settings, release=file.shrink)
