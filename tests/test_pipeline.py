@@ -14,23 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-import yaml
+
+from sgseg.preview.tiny import shrink, tiny_sections
 
 ROOT = Path(__file__).parents[1]
-TINY: dict[str, dict[str, Any]] = {
-    "simulate": {"size": 96, "replicates": 2, "fields_per_replicate": 2},
-    "split": {"folds": [0, 1], "test_fraction": 0.2},
-    "network": {"width": 4, "depth": 2},
-    "train": {"epochs": 2, "patch_size": 48, "coverage": 1.0},
-    "tune": {
-        "budgets": {
-            size: {"trials": 2, "folds": [0, 1], "epochs": 1, "search": ["train.learning_rate"]}
-            for size in ("small", "full")
-        }
-    },
-    "predict": {"orientations": 1},
-    "evaluate": {"bootstrap": 50, "gallery": 1},
-}
+TINY = tiny_sections(ROOT)
 
 
 def call(*command: str, cwd: Path, fails: bool = False) -> subprocess.CompletedProcess[str]:
@@ -55,10 +43,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for section, values in TINY.items():
-        params[section] |= values
-    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    shutil.copy(ROOT / "params.yaml", folder)
+    shrink(folder / "params.yaml", TINY)
     (folder / "splits").mkdir()
     (folder / "splits" / "simulated.csv").write_text("image_id,pixel_hash,group,set\n")
     call("git", "init", "-q", cwd=folder)
