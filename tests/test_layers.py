@@ -42,7 +42,9 @@ ALLOWED: dict[str, set[str]] = {
     | {"processes"},
     "registry": BASE
     | {"config", "images", "inference", "evaluation", "gate", "tracking", "serving"},
+    "cluster": BASE | {"images", "inference", "quantify", "tuning", "processes"},
     "comparison": BASE | {"config", "evaluation", "tracking", "registry"},
+    "preview": BASE | {"dataset"},
     "retrain": BASE
     | {"__init__", "config", "images", "dataset", "inference", "evaluation", "gate"}
     | {"tracking", "registry"},
@@ -50,6 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     | {
         "__init__",
         "client",
+        "cluster",
         "comparison",
         "config",
         "dataset",
@@ -71,7 +74,7 @@ ONLY_IN: dict[str, set[str]] = {
     "tensorflow": {"training"},
     "torch": {"training"},
     "tf2onnx": {"training"},
-    "onnxruntime": {"inference"},
+    "onnxruntime": {"inference", "training"},
     "mlflow": {"tracking", "registry", "serving"},
     "onnx": {"training"},
     "requests": {"client"},
@@ -80,6 +83,7 @@ ONLY_IN: dict[str, set[str]] = {
     "dvc": {"dataset"},
     "optuna": {"tuning"},
     "pandas": {
+        "commands",
         "dataset",
         "training",
         "evaluation",
@@ -100,6 +104,10 @@ ONLY_IN: dict[str, set[str]] = {
         "comparison",
         "retrain",
     },
+    "distributed": {"cluster"},
+    "dask": {"cluster"},
+    "zarr": {"images"},
+    "ome_zarr_models": {"images"},
     "roifile": {"images"},
     "pydantic": {"config", "dataset"},
 }

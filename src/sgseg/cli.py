@@ -11,7 +11,19 @@ import importlib
 from sgseg import __version__
 from sgseg.errors import exit_with_message
 
-COMMANDS = ("import_data", "predict", "promote", "quantify", "registry", "summary", "track", "tune")
+COMMANDS = (
+    "compare",
+    "data",
+    "import_data",
+    "predict",
+    "promote",
+    "quantify",
+    "registry",
+    "retrain",
+    "summary",
+    "track",
+    "tune",
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,15 @@ FloatImage = NDArray[np.float32]
 ORIENTATIONS = (1, len(TURNS))
 INPUT = "image"
 """Name of the input of a bundle's networks."""
+
+
+def computes_8_bits(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether 8-bit products are added up without overflow; True where the system does not say."""
+    try:
+        flags = set(re.findall(r"^flags\s*:(.*)$", cpuinfo.read_text(), re.MULTILINE)[0].split())
+    except (OSError, IndexError):
+        return True
+    return bool(flags & {"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
 def switch(member: str) -> str:
@@ -45,26 +55,29 @@ class OnnxFile:
             self._session = ort.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
             )
+            # Names in a damaged file need not be text.
+            inputs = self._session.get_inputs()
+            shapes = [item.shape for item in inputs]
+            self._input = inputs[0].name if inputs else ""
+            self._switches = [item.name for item in self._session.get_overridable_initializers()]
+            self.members = [item.name for item in self._session.get_outputs()]
         except Exception as error:  # noqa: BLE001 - ONNX Runtime has no common base for its errors
+            reason = next(iter(str(error).splitlines()), "")[:300]
             raise InputError(
                 Problem(
                     str(path),
-                    f"ONNX Runtime cannot load it ({str(error).splitlines()[0]})",
+                    f"ONNX Runtime cannot load it ({reason})",
                     "a network written by `sgseg`",
                 )
             ) from None
-        inputs = self._session.get_inputs()
-        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[-1] != 1:
+        if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 1:
             raise InputError(
                 Problem(
                     str(path),
-                    f"takes {', '.join(str(item.shape) for item in inputs)}",
+                    f"takes {', '.join(map(str, shapes))}",
                     "a network that takes (1, height, width, 1)",
                 )
             )
-        self._input = inputs[0].name
-        self._switches = [item.name for item in self._session.get_overridable_initializers()]
-        self.members = [item.name for item in self._session.get_outputs()]
 
     def run(self, member: str, image: FloatImage) -> FloatImage:
         """Normalised image (h, w) -> probability of granule (h, w) in [0, 1] by one network."""
