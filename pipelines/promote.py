@@ -1,4 +1,10 @@
-"""Put the evaluated model to the gate; the registry follows its decision."""
+"""Put the evaluated model to the gate; the registry follows its decision.
+
+In a retrain (SGSEG_PROPOSE=1) the champion stays until the result is merged. What is written here
+is the same.
+"""
+
+import os
 
 from sgseg.commands.promote import said
 from sgseg.config import load_params
@@ -7,7 +13,8 @@ from sgseg.registry import promote
 
 
 def main() -> None:
-    print(said(promote(".", load_params())), end="")
+    propose = os.environ.get("SGSEG_PROPOSE") == "1"
+    print(said(promote(".", load_params(), propose=propose)), end="")
 
 
 if __name__ == "__main__":

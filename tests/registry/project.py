@@ -142,9 +142,9 @@ def save(bundle: Path, target: Path, card: Path | None) -> None:
     (target / "MLmodel").write_text(yaml.safe_dump(content))
 
 
-def submit(root: Path, gate: FakeGate | None = None) -> Promotion:
+def submit(root: Path, gate: FakeGate | None = None, *, propose: bool = False) -> Promotion:
     """Put the evaluated model to the gate."""
-    return promote(root, make_params(), gate=gate or FakeGate(), save=save)
+    return promote(root, make_params(), gate=gate or FakeGate(), save=save, propose=propose)
 
 
 def submit_each(root: Path, *scores: float) -> None:

@@ -309,12 +309,12 @@ def test_a_champion_who_changes_meanwhile_is_compared_instead(
     evaluate(root, 0.7)
     carry_out, calls = stage._carry_out, []
 
-    def after_somebody_else(*arguments: object) -> stage.Promotion:
+    def after_somebody_else(*arguments: object, propose: bool) -> stage.Promotion:
         if not calls:
             registry = reopen(root)
             registry.client.set_registered_model_alias(registry.name, "champion", "2")
         calls.append(arguments)
-        return carry_out(*arguments)  # type: ignore[arg-type]
+        return carry_out(*arguments, propose=propose)  # type: ignore[arg-type]
 
     monkeypatch.setattr(stage, "_carry_out", after_somebody_else)
     done = submit(root)

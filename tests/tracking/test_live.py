@@ -21,6 +21,7 @@ import pytest
 from sgseg.errors import InputError
 from sgseg.tracking import CrossValidation, FoldIdentity, live_fold, read_fold, track
 from sgseg.tracking.files import read_table, write_table
+from sgseg.tracking.process import name_of
 from sgseg.tracking.store import open_store
 
 from . import tracked
@@ -216,9 +217,7 @@ def test_a_fold_that_is_being_trained_is_not_trained_twice(root: Path, cv: Cross
     with live_fold(FoldIdentity(cv, 0), folder, root=root):
         pass
     content = json.loads((folder / "run.json").read_text())
-    parent = f"{socket.gethostname()}/{os.getppid()}"
-    started = psutil.Process(os.getppid()).create_time()
-    content |= {"status": "RUNNING", "process": f"{parent}/{started:.0f}"}
+    content |= {"status": "RUNNING", "process": name_of(psutil.Process(os.getppid()))}
     (folder / "run.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="is being trained there by process"):
         train(root, cv, 0)

@@ -47,6 +47,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "dvc.lock").write_text("schema: '2.0'\n")
     (tmp_path / "registry").mkdir()
     (tmp_path / "registry/history.jsonl").write_text("")
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits/lab.csv").write_text("image_id\n")
     for command in ("init -q -b main", "add .", "commit -q -m first"):
         subprocess.run(["git", "-C", str(tmp_path), *command.split()], check=True)
     return tmp_path
@@ -60,6 +62,7 @@ def test_git_state(repository: Path) -> None:
 
     (repository / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
     (repository / "registry/history.jsonl").write_text("{}\n")
+    (repository / "splits/lab.csv").write_text("image_id\na\n")
     (repository / "untracked.txt").write_text("")
     assert git_state(repository) == state
 

@@ -17,6 +17,7 @@ import pytest
 from sgseg.errors import InputError
 from sgseg.tracking import log_trial, log_tuning, read_tuning, track
 from sgseg.tracking import runs as runs_of
+from sgseg.tracking.process import name_of
 from sgseg.tracking.store import open_store
 
 from .studies import STUDY, T0, TRIALS, trial, write_study, write_trial
@@ -285,8 +286,7 @@ def test_a_study_whose_process_was_killed_is_marked_and_goes_on(root: Path) -> N
 def test_a_study_at_which_another_process_works_goes_on(root: Path) -> None:
     write_study(root)
     log_trial(STUDY, *write_trial(root / "work", TRIALS[0]), root=root)
-    parent = psutil.Process(os.getppid())
-    _set_process(root, f"{socket.gethostname()}/{parent.pid}/{parent.create_time():.0f}")
+    _set_process(root, name_of(psutil.Process(os.getppid())))
     _log(root)
     assert snapshot(root)[STUDY.name]["status"] == "RUNNING"
     _set_process(root, "another-machine/1/1")  # nothing is known of it: the files decide

@@ -28,6 +28,12 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="end with status 1 if the model is not promoted, and say why",
     )
+    parser.add_argument(
+        "--propose",
+        action="store_true",
+        help="register the model and decide, but leave the champion as it is; without --propose "
+        "the same decision is taken up later",
+    )
     parser.add_argument("--root", default=".", metavar="DIR", help="the project's root")
     parser.set_defaults(run=run)
 
@@ -40,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sgseg.registry import promote  # noqa: PLC0415
 
     root = Path(arguments.root)
-    done = promote(root, load_params(root / "params.yaml"))
+    done = promote(root, load_params(root / "params.yaml"), propose=arguments.propose)
     sys.stdout.write(said(done))
     if arguments.strict and done.against:
         reasons = "".join(f"  - {reason}\n" for reason in done.against)

@@ -22,7 +22,7 @@ from sgseg.registry.models import (
     versions_of,
 )
 from sgseg.registry.registration import Save, register, save_for_serving
-from sgseg.registry.verdict import decision_digest, show_decision, tag_decision
+from sgseg.registry.verdict import PROPOSED, decision_digest, show_decision, tag_decision
 from sgseg.tracking.identity import RUN_FILE
 from sgseg.tracking.store import failures_named
 
@@ -114,11 +114,9 @@ def _champion(registry: Registry, version: Version, decision: Decision) -> tuple
             f"{name} was compared with another champion than version {at.number}, which stays; "
             "`sgseg promote` compares them"
         )
-    bundle, networks = version.bundle, version.networks
-    taken = withdrawn(read_log(registry), CHAMPION, bundle=bundle, networks=networks)
-    if taken is not None:
-        why = f"{taken.who} took it out of use ({taken.why})"
-        return False, f"{name} is not made champion again: {why}"
+    withheld = _withheld(registry, version)
+    if withheld:
+        return False, f"{name} {withheld}"
     change = change_alias(
         registry,
         CHAMPION,
@@ -130,3 +128,14 @@ def _champion(registry: Registry, version: Version, decision: Decision) -> tuple
         expected=None if at is None else at.number,
     )
     return change is not None, f"it is {name}, the champion"
+
+
+def _withheld(registry: Registry, version: Version) -> str:
+    """Why a version that the gate passed is not for `sgseg track` to put to use; mostly empty."""
+    if PROPOSED in version.tags:
+        return "is proposed; `sgseg promote` makes it the champion"
+    bundle, networks = version.bundle, version.networks
+    taken = withdrawn(read_log(registry), CHAMPION, bundle=bundle, networks=networks)
+    if taken is None:
+        return ""
+    return f"is not made champion again: {taken.who} took it out of use ({taken.why})"

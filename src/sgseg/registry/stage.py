@@ -30,14 +30,23 @@ from sgseg.registry.models import (
 from sgseg.registry.registration import Save, register, save_for_serving
 from sgseg.registry.steering import NOT_ASKED, decision_of
 from sgseg.registry.turns import MovedMeanwhileError
-from sgseg.registry.verdict import decision_digest, hand_on, show_decision, tag_decision
+from sgseg.registry.verdict import (
+    decision_digest,
+    hand_on,
+    mark_proposed,
+    show_decision,
+    tag_decision,
+)
 from sgseg.tracking.store import failures_named
 
 ATTEMPTS, PAUSE_SECONDS = 3, 1.0
-What = Literal["promoted", "repackaged", "refused", "champion already", "withheld"]
+What = Literal["promoted", "proposed", "repackaged", "refused", "champion already", "withheld"]
 ONCE_PASSED = (
     "It was promoted before; time alone, which is measured anew each time, does not take that back."
 )
+
+
+TAKE_UP = "It is proposed: `sgseg promote` makes it the champion."
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,7 @@ def promote(
     *,
     gate: Gate | None = None,
     save: Save = save_for_serving,
+    propose: bool = False,
 ) -> Promotion:
     """Put the evaluated model to the gate.
 
@@ -87,6 +97,9 @@ def promote(
         Sections `promote` and `evaluate` are the gate's rule and settings.
     gate, save
         What decides, and what makes an MLflow model; others in tests.
+    propose
+        Leave the champion as it is, whatever the gate says: the same without `propose`, later,
+        takes the decision up. Nor will `sgseg track` make this model the champion.
 
     Raises
     ------
@@ -100,12 +113,12 @@ def promote(
     evaluated = read_evaluated(root)
     cv = evaluated.record.cv
     registry = open_registry(root, cv.experiment)
-    challenger = register(registry, evaluated, save=save)
+    challenger = mark_proposed(registry, register(registry, evaluated, save=save), propose)
     for attempt in range(ATTEMPTS):
         try:
             why = f"evaluated: {cv.name}"
             change_alias(registry, CHALLENGER, challenger, how="registered", why=why)
-            return _put_to_the_gate(root, registry, evaluated, challenger, gate)
+            return _put_to_the_gate(root, registry, evaluated, challenger, gate, propose=propose)
         except MovedMeanwhileError:
             if attempt == ATTEMPTS - 1:
                 raise
@@ -114,7 +127,13 @@ def promote(
 
 
 def _put_to_the_gate(
-    root: Path, registry: Registry, evaluated: Evaluated, challenger: Version, gate: Gate
+    root: Path,
+    registry: Registry,
+    evaluated: Evaluated,
+    challenger: Version,
+    gate: Gate,
+    *,
+    propose: bool,
 ) -> Promotion:
     """Ask the gate, unless it has answered, note what it says and do it."""
     with failures_named(registry.store.uri, afterwards=""):
@@ -133,7 +152,7 @@ def _put_to_the_gate(
     if not (in_use and _has_passed(challenger)):
         tag_decision(registry, challenger, decision)
     show_decision(registry, evaluated.record.cv.key, root / PROMOTION)
-    return _carry_out(registry, challenger, champion, decision)
+    return _carry_out(registry, challenger, champion, decision, propose=propose)
 
 
 def _has_passed(version: Version) -> bool:
@@ -174,7 +193,12 @@ def _folder_of(registry: Registry, rival: Rival) -> Path | None:
 
 
 def _carry_out(
-    registry: Registry, challenger: Version, champion: Version | None, decision: Decision
+    registry: Registry,
+    challenger: Version,
+    champion: Version | None,
+    decision: Decision,
+    *,
+    propose: bool,
 ) -> Promotion:
     """Let the alias follow the decision, unless a person has taken it from this very model."""
     name = f"Version {challenger.number}"
@@ -185,7 +209,7 @@ def _carry_out(
             said += f" By the rule as it is now it would not be promoted: {_reasons(decision)}"
         return Promotion("champion already", challenger, champion, decision, said)
     if champion is not None and champion.is_of(challenger.bundle, challenger.networks):
-        return _repackage(registry, challenger, champion, decision)
+        return _repackage(registry, challenger, champion, decision, propose=propose)
     if decision.outcome != "promote":
         said = f"{name} is not promoted, the champion stays {at}: {_reasons(decision)}"
         return Promotion("refused", challenger, champion, decision, said)
@@ -193,6 +217,9 @@ def _carry_out(
     taken = withdrawn(read_log(registry), CHAMPION, bundle=bundle, networks=networks)
     if taken is not None:
         return Promotion("withheld", challenger, champion, decision, _withheld(name, at, taken))
+    if propose:
+        said = f"{name} passes the gate (the champion is {at}). {TAKE_UP} {_reasons(decision)}"
+        return Promotion("proposed", challenger, champion, decision, said)
     change_alias(
         registry,
         CHAMPION,
@@ -208,7 +235,12 @@ def _carry_out(
 
 
 def _repackage(
-    registry: Registry, challenger: Version, champion: Version, decision: Decision
+    registry: Registry,
+    challenger: Version,
+    champion: Version,
+    decision: Decision,
+    *,
+    propose: bool,
 ) -> Promotion:
     """Let the champion's networks go on with the code that is here, unless a person took it away.
 
@@ -220,6 +252,11 @@ def _repackage(
     if taken is not None:
         said = _withheld(name, at, taken, what="has the networks of the champion with other code")
         return Promotion("withheld", challenger, champion, decision, said)
+    if propose:
+        said = (
+            f"{name} has the networks of {at}, the champion, with the code as it is now. {TAKE_UP}"
+        )
+        return Promotion("proposed", challenger, champion, decision, said)
     verdict = decision_of(champion)
     change_alias(
         registry,

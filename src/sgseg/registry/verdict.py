@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from sgseg.gate.decision import Decision
-from sgseg.registry.history import in_short
+from sgseg.registry.history import in_short, now
 from sgseg.registry.models import Registry, Version
 from sgseg.registry.steering import DECISION
 from sgseg.tracking import runs
@@ -16,6 +16,8 @@ from sgseg.tracking.provenance import digest
 from sgseg.tracking.store import failures_named
 
 FOLDER, SHOWN_DIGEST = "promotion", "sgseg.promotion_digest"
+PROPOSED = "sgseg.proposed"
+"""Tag of a version: since when it is proposed. Only the gate, asked again, puts it to use."""
 
 
 def decision_digest(decision: Decision) -> str:
@@ -38,6 +40,21 @@ def tag_decision(registry: Registry, version: Version, decision: Decision) -> No
             registry.client.set_model_version_tag(
                 registry.name, str(version.number), DECISION, text
             )
+
+
+def mark_proposed(registry: Registry, version: Version, proposed: bool) -> Version:
+    """Let a version say that it is proposed, or is so no more; the version as it is then."""
+    if (PROPOSED in version.tags) == proposed:
+        return version
+    place, tags = (registry.name, str(version.number), PROPOSED), dict(version.tags)
+    with failures_named(registry.store.uri, afterwards=""):
+        if proposed:
+            tags[PROPOSED] = now()
+            registry.client.set_model_version_tag(*place, tags[PROPOSED])
+        else:
+            del tags[PROPOSED]
+            registry.client.delete_model_version_tag(*place)
+    return replace(version, tags=tags)
 
 
 def hand_on(registry: Registry, champion: Version, version: Version) -> Version:

@@ -23,7 +23,7 @@ SAMPLE_SECONDS = 10.0
 
 def running_process() -> str:
     """This process as host/pid/start; the start tells it from a later one with the same number."""
-    return _describe(psutil.Process())
+    return name_of(psutil.Process())
 
 
 def is_gone(process: str) -> bool:
@@ -35,13 +35,27 @@ def is_gone(process: str) -> bool:
     if host != socket.gethostname():
         return False
     try:
-        return _describe(psutil.Process(int(rest.partition("/")[0]))) != process
-    except (psutil.NoSuchProcess, ValueError):
+        return name_of(psutil.Process(int(rest.partition("/")[0]))) != process
+    except (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError, ValueError):
         return True
 
 
-def _describe(process: psutil.Process) -> str:
-    return f"{socket.gethostname()}/{process.pid}/{process.create_time():.0f}"
+def name_of(process: psutil.Process) -> str:
+    """What `running_process` says in that process."""
+    return f"{socket.gethostname()}/{process.pid}/{_start(process)}"
+
+
+def _start(process: psutil.Process) -> str:
+    """When it was started, the same however often the clock is set meanwhile.
+
+    Linux counts from when the machine was started. As a time of day, which is what psutil makes
+    of it, it moves with the clock, and whoever lives would be taken for dead.
+    """
+    stat = Path(f"/proc/{process.pid}/stat")
+    if not Path("/proc/self/stat").exists():
+        return f"{process.create_time():.0f}"
+    # The second field is the name of the program, which may hold spaces and brackets.
+    return stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
 
 
 class SystemSampler:

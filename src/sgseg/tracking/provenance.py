@@ -24,7 +24,7 @@ SHAPING = ("evaluate.object_iou", "network", "preprocess", "train")
 """Parameters and whole sections of params.yaml on which the models depend, given the data."""
 TUNE_SHAPING = (*SHAPING, "evaluate.min_areas_px", "evaluate.thresholds")
 """Those on which the score of a trial depends."""
-WRITTEN_BY_STAGES = ("dvc.lock", "registry/history.jsonl")
+WRITTEN_BY_STAGES = ("dvc.lock", "registry/history.jsonl", "splits/*.csv")
 UPSTREAM = ("data", "ingest", "validate", "split")
 """Sections that shape the data: they are logged, and enter a key through the digest of the data."""
 
@@ -41,8 +41,8 @@ class GitState:
 def git_state(root: str | Path = ".") -> GitState | None:
     """State of the git repository around `root`; None without git, repository or commit.
 
-    dvc.lock and the log of the registry do not make the state dirty: `dvc repro` writes them while
-    the stages run.
+    dvc.lock, the log of the registry and the assignment of test images do not make the state dirty:
+    `dvc repro` writes them while the stages run.
     """
     commit = _git(root, "rev-parse", "HEAD")
     written = [f":(exclude){name}" for name in WRITTEN_BY_STAGES]

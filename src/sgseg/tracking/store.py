@@ -68,13 +68,14 @@ def without_password(uri: str) -> str:
 
 @contextmanager
 def store_lock(home: Path) -> Iterator[None]:
-    """One process of this project at a time.
+    """One process of this project at a time; of a SQLite file, one of all projects that share it.
 
     MLflow creates its tables without a lock of its own that holds: of four processes that open a
     fresh SQLite file three crash. Runs are looked up and created under the same lock, so that
     there is one.
     """
-    with FileLock(home / f"{DATABASE}.lock", timeout=LOCK_SECONDS):
+    shared = _database(tracking_uri(home))
+    with FileLock(f"{shared or home / DATABASE}.lock", timeout=LOCK_SECONDS):
         yield
 
 
