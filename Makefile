@@ -15,6 +15,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 
 .DEFAULT_GOAL := help
 .PHONY: help env run serve pretrain learning-curve ablations lock clean
+.PHONY: bandit audit bench chaos fuzz
 .PHONY: lint types unit test rehearsal test-docs preview comment retrain pull-request promote credentials
 
 help: ## show the targets
@@ -50,7 +51,7 @@ learning-curve: env ## how good from how few images; hours (docs/experiments.md)
 ablations: env ## what each part of the recipe is worth; hours (docs/experiments.md)
 	dvc repro experiments/dvc.yaml:ablations
 
-lint: env ## style and common mistakes
+lint: env bandit ## style and common mistakes
 	ruff format --check .
 	ruff check .
 
@@ -62,11 +63,26 @@ unit: env ## tests, without those that take long
 
 test: lint types unit ## lint, types, tests
 
+chaos: env ## N=500 faults, such as kill -9 and failing writes, while commands run; long (docs/faults.md)
+	python tests/chaos/long.py --faults $(or $(N),500)
+
+fuzz: env ## N=100000 damaged and hostile inputs; long (docs/faults.md)
+	python tests/fuzz/long.py --inputs $(or $(N),100000)
+
+bandit: env ## what looks like a hole in the code
+	bandit -q -c pyproject.toml -r src pipelines experiments
+
+audit: env ## known holes in the packages of the lock; asks an index for them
+	uvx pip-audit --require-hashes --disable-pip --requirement requirements.lock
+
+bench: env ## every benchmark, into docs/performance.md; an hour, on a machine that does nothing else
+	python benchmarks/suite.py $(if $(PYTORCH),--pytorch-python $(PYTORCH))
+
 rehearsal: env ## a whole retraining with nothing hosted, and all that may go wrong; long
 	pytest tests/rehearsal
 
 test-docs: env ## every command of README and docs; long
-	pytest tests/docs --run-commands
+	pytest tests/docs --run-commands -rs
 
 preview: env ## what a change does: the pipeline, tiny, here and where it left BASE=origin/main (docs/ci.md)
 	@python -m sgseg.preview --base "$${BASE:-origin/main}"

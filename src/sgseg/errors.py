@@ -42,6 +42,15 @@ class InputError(Exception):
         return "\n".join([self.title or f"{len(self.problems)} problems:", *lines])
 
 
+def without_password(address: str) -> str:
+    """An address that may be shown: without name and password, and without options.
+
+    A password may hold any character, a `/` and an `@` too, and an option may be one.
+    """
+    scheme, slashes, rest = address.partition("//")
+    return f"{scheme}{slashes}{rest.rpartition('@')[2]}".partition("?")[0]
+
+
 REMEDIES = {
     errno.ENOSPC: ". Make room and give the same command again; what was finished is kept.",
     errno.EACCES: ". Ask for the right to it, or choose another folder.",

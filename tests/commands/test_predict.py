@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import tifffile
+import zarr
 from examples import draw_field
+from images.plates import write_plate
 
 from sgseg.cli import parser
 from sgseg.errors import InputError
@@ -40,6 +44,7 @@ def test_predict(
     assert run(tmp_path / "a.tif", "--model", make_bundle(), "--out", out, "--overlay") == 0
     assert tifffile.imread(out / "a_mask.tif").max() == 1
     assert sorted(path.name for path in out.iterdir()) == [
+        ".images",
         "a_mask.tif",
         "a_overlay.png",
         "fields.csv",
@@ -213,3 +218,27 @@ def test_every_projection_can_be_asked_for() -> None:
     for name in PROJECTIONS:
         arguments = ["predict", "a.tif", "--out", "out", "--projection", name]
         assert parser().parse_args(arguments).projection == name
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_plate_of_ome_zarr(
+    version: str, run: Run, make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    fields = [np.stack([draw_field([(10, 10 + 8 * k) for k in range(n)])[0]] * 2) for n in range(3)]
+    wells = {"A/1": fields[:2], "B/2": fields[2:]}
+    plate = write_plate(tmp_path / "p.ome.zarr", wells, version=version)
+    out, bundle = tmp_path / "out", make_bundle()
+    options = ("--model", bundle, "--channel", "G3BP1", "--into-plate")
+    for _ in range(2):
+        assert run(plate, "--out", out, *options) == 0
+        found = {name: tifffile.imread(out / f"{name}_mask.tif") for name in ("A/1/1", "B/2/0")}
+        assert {name: mask.max() for name, mask in found.items()} == {"A/1/1": 1, "B/2/0": 2}
+        for name, mask in found.items():
+            labels = zarr.open_array(str(plate / name / "labels/granules/0"), mode="r")
+            assert np.array_equal(labels[:], mask)
+        shutil.rmtree(plate / "B/2/0/labels")  # is written again
+    with pytest.raises(InputError, match="results would lie inside the images"):
+        run(plate, "--out", plate / "results", *options)
+    tifffile.imwrite(tmp_path / "a.tif", fields[0][0])
+    with pytest.raises(InputError, match=r"a\.tif: no image of OME-Zarr"):
+        run(tmp_path / "a.tif", "--out", out, *options)

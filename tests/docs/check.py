@@ -80,17 +80,19 @@ def unknown_option(text: str) -> str | None:
 
 @functools.cache
 def known_options() -> frozenset[str]:
-    """Every option of sgseg, DVC, MLflow and the benchmarks."""
+    """Every option of sgseg, DVC, MLflow, Dask, the benchmarks and the long tests."""
     from dvc.cli.parser import get_main_parser  # noqa: PLC0415
 
     from sgseg.cli import parser  # noqa: PLC0415
 
-    scripts = [file.read_text(encoding="utf-8") for file in (ROOT / "benchmarks").glob("*.py")]
+    files = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "tests").glob("*/long.py")]
+    scripts = [file.read_text(encoding="utf-8") for file in files]
     return frozenset(
         [
             *_options(parser()),
             *_options(get_main_parser()),
             *_click_options(_mlflow_commands()),
+            *_click_options(_dask_commands()),
             *re.findall(r'"(--[a-z-]+)"', "".join(scripts)),
         ]
     )
@@ -178,14 +180,31 @@ def _mlflow_commands() -> Any:
     return cli
 
 
+def _dask_commands() -> Any:
+    import click  # noqa: PLC0415
+    from distributed.cli import dask_scheduler, dask_worker  # noqa: PLC0415
+
+    own = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}
+    return click.Group("dask", commands=own)
+
+
 def _mlflow(words: Words, whole: bool) -> str | None:
+    said = _by_click("mlflow", _mlflow_commands(), words, whole)
+    return said or (_no_entry_point(words[1:]) if words[0] == "run" else None)
+
+
+def _dask(words: Words, whole: bool) -> str | None:
+    return _by_click("dask", _dask_commands(), words, whole)
+
+
+def _by_click(program: str, command: Any, words: Words, whole: bool) -> str | None:
     import click  # noqa: PLC0415
 
-    command, rest = _mlflow_commands(), list(words)
+    rest = list(words)
     while isinstance(command, click.Group) and rest:
         found = command.get_command(click.Context(command), rest[0])
         if found is None:
-            return f"mlflow has no command {rest[0]}"
+            return f"{program} has no command {rest[0]}"
         command, rest = found, rest[1:]
     if whole:
         try:
@@ -195,8 +214,8 @@ def _mlflow(words: Words, whole: bool) -> str | None:
     known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
     for word in rest:
         if word.startswith("-") and word.partition("=")[0] not in known:
-            return f"mlflow {words[0]} has no option {word}"
-    return _no_entry_point(rest) if words[0] == "run" else None
+            return f"{program} {words[0]} has no option {word}"
+    return None
 
 
 def _no_entry_point(rest: Words) -> str | None:
@@ -285,6 +304,7 @@ def _git(words: Words, whole: bool) -> str | None:
 
 
 CHECKS: dict[str, Callable[[Words, bool], str | None]] = {
+    "dask": _dask,
     "dvc": _dvc,
     "git": _git,
     "make": _make,

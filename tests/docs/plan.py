@@ -141,6 +141,27 @@ PLANS: dict[str, Plan] = {
             Rule("dvc exp apply", replace={"NAME": "$(dvc exp list --name-only | tail -1)"}),
         ),
     ),
+    "docs/cluster.md": Plan(
+        before="mkdir images && cp ../gray/*_rep1_* images",
+        rules=(
+            Rule("--workers 4", replace={"--workers 4": "--workers 2"}),
+            Rule("dask scheduler", skip="two machines; `tests/cluster` starts both by hand"),
+            Rule("SLURMCluster", skip="needs a SLURM cluster"),
+            Rule("--storage postgresql", skip="needs a cluster and a database"),
+            Rule(
+                "plate.ome.zarr",
+                before="PYTHONPATH=tests:$PYTHONPATH python -c 'from pathlib import Path\n"
+                "from images.plates import stack, write_plate\n"
+                'write_plate(Path("plate.ome.zarr"), {"A/1": [stack()]})\'',
+            ),
+        ),
+    ),
+    "docs/faults.md": Plan(
+        rules=(
+            Rule("make fuzz", replace={"make fuzz": "make fuzz N=200"}),
+            Rule("make chaos", replace={"make chaos": "make chaos N=7"}),
+        )
+    ),
     "docs/experiments.md": Plan(also=("make pretrain",)),
     "docs/import.md": Plan(
         rules=(

@@ -121,6 +121,7 @@ def test_one_run_at_a_time(images: Path, segmenter: Segmenter, tmp_path: Path) -
 def test_what_a_killed_run_left_half_written_goes(tmp_path: Path) -> None:
     (tmp_path / ".a_mask.tif.abcd1234.part").touch()
     (tmp_path / ".mine.part").touch()
+    (tmp_path / ".seen-0123").touch()
     with Records(tmp_path, IMAGES).locked():
         (tmp_path / ".b_mask.tif.abcd1234.part").touch()  # by a worker that is killed now
     left = sorted(path.name for path in tmp_path.iterdir())

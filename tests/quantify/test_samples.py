@@ -95,3 +95,16 @@ def test_no_table_at_all(tmp_path: Path) -> None:
         read_samples(tmp_path / "samples.csv", TASKS)
     with pytest.raises(InputError, match="No such file"):
         read_samples(tmp_path / "gone.csv", TASKS)
+
+
+@pytest.mark.parametrize("well", ["A/1", "a1"])
+def test_a_row_for_a_well_of_a_plate(well: str, tmp_path: Path) -> None:
+    names = ["A/1/0", "A/1/1", "B/2/0"]
+    for name in names:
+        (tmp_path / "p.zarr" / name).mkdir(parents=True)
+    tasks = [Task(tmp_path / "p.zarr" / name, name) for name in names]
+    text = f"well,condition,replicate\n{well},control,1\nB2,heat,2\n"
+    control, heat = Sample("control", "1"), Sample("heat", "2")
+    assert read(tmp_path, text, tasks) == dict(zip(names, [control, control, heat], strict=True))
+    with pytest.raises(InputError, match="line 4: a second row for A/1/1"):
+        read(tmp_path, text + "A/1/1,heat,3\n", tasks)

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from onnx import compose
 
 from sgseg.inference.network import OnnxNetwork
 from sgseg.nets import build_network
 from sgseg.training import export
-from sgseg.training.export import export_onnx
+from sgseg.training.export import export_onnx, in_order
 
 from .tiny import RECIPE
 
@@ -43,3 +45,24 @@ def test_a_network_without_numbers_is_not_exported(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="differs from Keras by nan"):
         export_onnx(model, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_same_network_is_the_same_file_however_the_exporter_went_through_it(
+    tmp_path: Path,
+) -> None:
+    network = build_network(
+        architecture="unet_plus_plus", width=2, depth=2, dropout=0.0, normalisation="batch"
+    )
+    network.predict_on_batch(np.zeros((1, 16, 16, 1), np.float32))
+    export_onnx(network, tmp_path / "a.onnx")
+    written = onnx.load(str(tmp_path / "a.onnx"))
+    other = compose.add_prefix(written, "other/", rename_inputs=False, rename_outputs=False)
+    chance = random.Random(0)
+    nodes, weights = list(other.graph.node), list(other.graph.initializer)
+    chance.shuffle(nodes)
+    chance.shuffle(weights)
+    for field, items in (("node", nodes), ("initializer", weights)):
+        other.graph.ClearField(field)
+        getattr(other.graph, field).extend(items)
+    assert other.SerializeToString() != written.SerializeToString()
+    assert in_order(other).SerializeToString() == written.SerializeToString()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from typing import Any
@@ -11,7 +10,7 @@ import optuna
 import psutil
 import pytest
 
-from sgseg.tracking.process import running_process
+from sgseg.tracking.process import name_of, running_process
 from sgseg.tuning.liveness import (
     HEARTBEAT,
     HEARTBEAT_SECONDS,
@@ -52,8 +51,7 @@ def test_a_worker_on_this_machine(clock: Clock) -> None:
 
 def test_a_worker_on_this_machine_that_has_ended(clock: Clock) -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    started = psutil.Process(process.pid).create_time()
-    name = f"{socket.gethostname()}/{process.pid}/{started:.0f}"
+    name = name_of(psutil.Process(process.pid))
     assert not Watch(clock).is_abandoned(trial(**{PROCESS: name}))
     process.kill()
     process.communicate()

@@ -170,7 +170,7 @@ def test_a_search_with_several_workers(tmp_path: Path, params: Params) -> None:
 def test_workers_that_all_ended_early(
     tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sgseg.tuning.search._run_workers", lambda job, workers, storage: None)
+    monkeypatch.setattr("sgseg.tuning.search._run_workers", lambda *_: None)
     with pytest.raises(InputError, match="all workers ended before all trials were done"):
         run_study(job_of(tmp_path, params=params), workers=2)
 

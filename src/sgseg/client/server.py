@@ -11,7 +11,7 @@ from typing import Any
 import requests
 from requests.auth import AuthBase
 
-from sgseg.errors import InputError, Problem
+from sgseg.errors import InputError, Problem, without_password
 
 log = logging.getLogger(__name__)
 AGAIN = {429, 500, 502, 503, 504}
@@ -42,9 +42,11 @@ class Server:
     """
 
     def __init__(self, url: str, *, retries: int = 8, token: str | None = None) -> None:
-        self.url = url.rstrip("/").removesuffix("/invocations")
-        if not self.url.startswith(("http://", "https://")):
-            raise InputError(Problem("--url", f"got {url!r}", "http://... or https://..."))
+        self._address = url.rstrip("/").removesuffix("/invocations")
+        # For messages: name and password of a proxy may stand in an address.
+        self.url = without_password(self._address)
+        if not self._address.startswith(("http://", "https://")):
+            raise InputError(Problem("--url", f"got {self.url!r}", "http://... or https://..."))
         self._retries = retries
         self._session = requests.Session()
         if token:
@@ -62,15 +64,16 @@ class Server:
             if attempt:
                 # At random, so that many callers do not all come back at once.
                 longest = min(FIRST_PAUSE_S * 2 ** (attempt - 1), LONGEST_PAUSE_S)
-                time.sleep(longest * random.uniform(0.5, 1))
+                time.sleep(longest * random.uniform(0.5, 1))  # nosec B311
             try:
                 response = self._session.post(
-                    f"{self.url}/invocations", json=content, timeout=(CONNECT_S, ANSWER_S)
+                    f"{self._address}/invocations", json=content, timeout=(CONNECT_S, ANSWER_S)
                 )
             except _LOST as error:
                 reason = f"cannot be reached ({_innermost(error)})"
             except requests.RequestException as error:
-                raise InputError(Problem(self.url, f"cannot be asked ({error})")) from None
+                what = f"cannot be asked ({type(error).__name__})"
+                raise InputError(Problem(self.url, what)) from None
             else:
                 if response.status_code not in AGAIN:
                     return self._answers(response)

@@ -6,14 +6,18 @@ import argparse
 import logging
 import math
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sgseg.cluster.options import add_cluster_options, refuse_cluster, wants_cluster
 from sgseg.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from sgseg.client import RemoteSegmenter
-    from sgseg.inference.predict import Predictor
+    from sgseg.inference.predict import Task
+    from sgseg.inference.run import Attempts
     from sgseg.inference.segmenter import Segmenter
 
 log = logging.getLogger(__name__)
@@ -49,10 +53,16 @@ def add_parser(subparsers: Any) -> None:
         help="write the tables and the report of `sgseg quantify` in place of the two tables; "
         "touching granules are then cut apart in the masks as well",
     )
+    parser.add_argument(
+        "--into-plate",
+        action="store_true",
+        help="also write the labels into the OME-Zarr given: labels/granules of each image",
+    )
     # Both commands know the options of the other.
     from sgseg.commands.quantify import add_measuring_options  # noqa: PLC0415
 
     add_measuring_options(parser)
+    add_cluster_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -155,37 +165,94 @@ def as_channel(text: str | None) -> int | str | None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out `sgseg predict`."""
-    from sgseg.inference.predict import Reading, find_tasks, predict_files  # noqa: PLC0415
+    from sgseg.inference.predict import Job, Reading, find_tasks, predict_files  # noqa: PLC0415
+    from sgseg.inference.run import continue_files  # noqa: PLC0415
 
     if arguments.quantify:
         from sgseg.commands.quantify import beside_masks  # noqa: PLC0415
 
+        if arguments.into_plate:
+            raise InputError(
+                Problem("--into-plate", "not with --quantify", remedy="Leave out one.")
+            )
         return beside_masks(arguments, find_tasks(arguments.paths, arguments.out))
     _refuse_measuring(arguments)
-    if arguments.url is None:
-        predictor: Predictor = local_predictor(arguments, model_folder(arguments.model))
-    else:
-        predictor = remote_predictor(arguments)
-    tasks = find_tasks(arguments.paths, arguments.out)
-    problems = predict_files(
-        predictor,
-        tasks,
-        arguments.out,
-        reading=Reading(
-            channel=as_channel(arguments.channel),
-            projection=arguments.projection,
-            pixel_size_um=arguments.pixel_size_um,
-        ),
-        threshold=arguments.threshold,
-        min_area_px=arguments.min_area_px,
-        with_overlay=arguments.overlay,
-        with_uncertainty=arguments.uncertainty,
+    reading = Reading(
+        channel=as_channel(arguments.channel),
+        projection=arguments.projection,
+        pixel_size_um=arguments.pixel_size_um,
     )
+    options: dict[str, Any] = {
+        "threshold": arguments.threshold,
+        "min_area_px": arguments.min_area_px,
+        "with_overlay": arguments.overlay,
+        "with_uncertainty": arguments.uncertainty,
+    }
+    if arguments.url is None:
+        folder = model_folder(arguments.model)
+        segmenter = local_predictor(arguments, folder)
+        tasks = find_tasks(arguments.paths, arguments.out)
+        _check_plate(arguments, tasks)
+        identity = _identity(segmenter, folder)
+        into_plate = arguments.into_plate
+        job = Job(arguments.out, reading, **options, into_plate=into_plate, identity=identity)
+        with _on_cluster(arguments, folder) as attempts:
+            problems = continue_files(segmenter, tasks, job, attempts=attempts)
+    else:
+        refuse_cluster(arguments)
+        if arguments.into_plate:
+            raise InputError(Problem("--into-plate", "not with --url", remedy="Leave out one."))
+        predictor = remote_predictor(arguments)
+        tasks = find_tasks(arguments.paths, arguments.out)
+        problems = predict_files(predictor, tasks, arguments.out, reading=reading, **options)
     bad, n = len(problems), len(tasks)
     log.info("%d of %d images segmented into %s", n - bad, n, arguments.out)
     if problems:
         raise InputError(*problems, title=f"{bad} of {n} images could not be segmented:")
     return 0
+
+
+def _check_plate(arguments: argparse.Namespace, tasks: Sequence[Task]) -> None:
+    """Refuse images that are in no OME-Zarr where labels are to be written into it."""
+    if arguments.into_plate:
+        problems = [
+            Problem(str(task.path), "no image of OME-Zarr", remedy="Leave out --into-plate.")
+            for task in tasks
+            if not task.path.is_dir()
+        ]
+        if problems:
+            raise InputError(*problems)
+
+
+def _identity(segmenter: Segmenter, folder: Path) -> dict[str, Any]:
+    """What a model is known by, as it is used."""
+    from sgseg.inference.bundle import networks_digest  # noqa: PLC0415
+
+    spec = segmenter.spec
+    return {
+        # Not what it is called, nor what is told of it.
+        "networks": networks_digest(folder),
+        "members": spec.members,
+        "orientations": spec.orientations,
+    }
+
+
+@contextmanager
+def _on_cluster(arguments: argparse.Namespace, folder: Path) -> Iterator[Attempts | None]:
+    """What spreads the images over the workers asked for; None where they are done here."""
+    if not wants_cluster(arguments):
+        yield None
+        return
+    from sgseg.cluster.connection import connect, threads_per_task  # noqa: PLC0415
+    from sgseg.cluster.images import image_attempts  # noqa: PLC0415
+
+    where = {"workers": arguments.workers, "scheduler": arguments.scheduler}
+    options = {"members": arguments.members, "orientations": arguments.orientations}
+    with (
+        connect(**where) as client,
+        image_attempts(client, folder, **options, threads=threads_per_task(**where)) as attempts,
+    ):
+        yield attempts
 
 
 def _refuse_measuring(arguments: argparse.Namespace) -> None:

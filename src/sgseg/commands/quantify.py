@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sgseg.cluster.options import add_cluster_options, refuse_cluster, wants_cluster
 from sgseg.commands.predict import (
     PREDICTORS,
     add_model_options,
@@ -24,7 +26,7 @@ from sgseg.errors import InputError, Problem
 if TYPE_CHECKING:
     from sgseg.inference.predict import Task
     from sgseg.quantify.files import Outputs
-    from sgseg.quantify.run import Plan
+    from sgseg.quantify.run import Attempts, Plan
     from sgseg.quantify.settings import Counted
     from sgseg.quantify.sources import Source
 
@@ -62,6 +64,7 @@ def add_parser(subparsers: Any) -> None:
         action="store_true",
         help="write no overlays; the report is then without pictures",
     )
+    add_cluster_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -158,12 +161,33 @@ def quantify(
     from sgseg.quantify.run import quantify_files  # noqa: PLC0415
 
     plan = _plan(arguments, tasks, source, outputs, channel)
-    problems = quantify_files(tasks, arguments.out, plan)
+    with _on_cluster(arguments) as attempts:
+        problems = quantify_files(tasks, arguments.out, plan, attempts=attempts)
     bad, n = len(problems), len(tasks)
     log.info("%d of %d fields measured into %s", n - bad, n, arguments.out)
     if problems:
         raise InputError(*problems, title=f"{bad} of {n} fields could not be measured:")
     return 0
+
+
+@contextmanager
+def _on_cluster(arguments: argparse.Namespace) -> Iterator[Attempts | None]:
+    """What spreads the fields over the workers asked for; None where they are done here."""
+    if not wants_cluster(arguments):
+        yield None
+        return
+    from sgseg.cluster.connection import connect, threads_per_task  # noqa: PLC0415
+    from sgseg.cluster.fields import field_attempts  # noqa: PLC0415
+
+    # `predict --quantify` knows no --masks.
+    folder = None if getattr(arguments, "masks", None) else model_folder(arguments.model)
+    where = {"workers": arguments.workers, "scheduler": arguments.scheduler}
+    options = {"members": arguments.members, "orientations": arguments.orientations}
+    with (
+        connect(**where) as client,
+        field_attempts(client, folder, **options, threads=threads_per_task(**where)) as attempts,
+    ):
+        yield attempts
 
 
 def _plan(
@@ -244,6 +268,7 @@ def _by_model(arguments: argparse.Namespace) -> Source:
             with_deviation=arguments.uncertainty,
             **point,
         )
+    refuse_cluster(arguments)
     predictor = remote_predictor(arguments)
     facts: dict[str, Any] = {"version": _served_version(arguments.url), "url": arguments.url}
     facts |= {name: value for name, value in point.items() if value is not None}

@@ -22,7 +22,14 @@ def add_parser(subparsers: Any) -> None:
         type=_at_least_one,
         default=1,
         metavar="N",
-        help="trials at the same time on this machine, which share its cores (default: 1)",
+        help="trials at the same time on this machine, which share its cores (default: 1); with "
+        "--scheduler on the cluster",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="let the workers of a Dask cluster do the trials; it must see this folder under the "
+        "same path, see docs/cluster.md",
     )
     parser.add_argument(
         "--storage",
@@ -55,12 +62,18 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry out `sgseg tune`."""
     from sgseg.tuning.stage import Wish, tune  # noqa: PLC0415
 
+    start = None
+    if arguments.scheduler is not None:
+        from sgseg.cluster.trials import start_on  # noqa: PLC0415
+
+        start = start_on(arguments.scheduler)
     tune(
         Wish(
             budget=arguments.budget,
             trials=arguments.trials,
             workers=arguments.workers,
             storage=arguments.storage,
+            start=start,
         )
     )
     return 0

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import ValidationError
 
 from sgseg.config.params import Params
 from sgseg.config.search import SEARCHABLE
+from sgseg.config.yaml_file import read_mapping, shown
 from sgseg.errors import InputError, Problem
 
 
@@ -110,17 +110,9 @@ def _space(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            Problem(str(path), "no such file", remedy="Run from the project's root.")
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(Problem(str(path), f"not YAML: {' '.join(str(error).split())}")) from None
-    if not isinstance(content, dict):
-        raise InputError(Problem(str(path), "empty or no mapping", "sections such as `train:`"))
-    return content
+    return read_mapping(
+        path, expected="sections such as `train:`", remedy="Run from the project's root."
+    )
 
 
 def _validated(content: Mapping[str, Any], path: Path) -> Params:
@@ -141,20 +133,22 @@ def _problem(path: Path, item: Any, content: Mapping[str, Any]) -> Problem:
         return Problem(f"{path}: {key}.name", "missing")
     if item["type"] == "union_tag_invalid":
         expected = f"one of {item['ctx']['expected_tags']}"
-        return Problem(f"{path}: {key}.name", f"got {item['input']['name']!r}", expected)
+        return Problem(f"{path}: {key}.name", f"got {shown(item['input']['name'])}", expected)
     if item["type"] == "extra_forbidden":
         return Problem(f"{path}: {key}", "unknown key", remedy="Check its spelling, or remove it.")
     if item["type"] == "missing":
         return Problem(f"{path}: {key}", "missing")
     if item["type"] == "model_type":
-        return Problem(f"{path}: {key}", f"got {item['input']!r}", "a section with keys below it")
+        return Problem(
+            f"{path}: {key}", f"got {shown(item['input'])}", "a section with keys below it"
+        )
     message = item["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     remedy = ""
     if item["type"] in {"float_type", "int_type"} and _is_number(item["input"]):
         # To YAML 1.1 the exponent of `3e-3` is text.
         remedy = "Write it without quotes, and with a dot before an exponent: 3.0e-3."
-    return Problem(f"{path}: {key}", f"got {item['input']!r}; {message}", remedy=remedy)
+    return Problem(f"{path}: {key}", f"got {shown(item['input'])}; {message}", remedy=remedy)
 
 
 def _keys(where: Sequence[Any], content: Any, *, missing: bool) -> Iterator[str]:

@@ -31,7 +31,8 @@ def render(template: str, context: Mapping[str, Any], *, package: str = "sgseg.e
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(package),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # it is Markdown: names go through the two filters
+        # It is Markdown: names go through the two filters.
+        autoescape=False,  # nosec B701
         trim_blocks=False,
     )
     environment.filters |= {"code": as_code, "plain": as_plain}

@@ -143,7 +143,7 @@ def _integers(opened: Opened, planes: Pixels) -> NDArray[np.int64]:
             fractions = int((~np.isfinite(planes) | (planes != np.floor(planes))).sum())
         if fractions:
             raise opened.refuse(f"{fractions} pixels are no whole numbers", "0 and 1", _HARD)
-        if np.abs(planes).max() > np.iinfo(np.int32).max:
+        if float(np.abs(planes).max()) > np.iinfo(np.int32).max:
             raise opened.refuse("numbers beyond 32 bits", "0 and 1, or labels")
     elif kind not in "biu":
         raise opened.refuse(f"pixels of type {planes.dtype}", "integers")

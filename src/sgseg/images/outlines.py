@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+# Rows that the lines of one outline may cross in all; those of a traced cell cross some thousand.
+MAX_CROSSINGS = 100_000_000
+_AT_ONCE = 1_000_000
 # (n, 2): x, y; closed, the first point is not repeated.
 Ring = NDArray[np.int64]
 Point = tuple[int, int]
@@ -32,6 +36,11 @@ def inside(
     rows, columns, filled
         The part of the image that the rings' bounding box covers, and the filled pixels therein, of
         size 0 where they do not meet.
+
+    Raises
+    ------
+    ValueError
+        They cross more than `MAX_CROSSINGS` rows: no outline does.
     """
     points = np.concatenate(rings) if rings else np.zeros((0, 2))
     if not len(points) or not np.isfinite(points).all():
@@ -41,17 +50,36 @@ def inside(
     height, width = int(high[1] - low[1]), int(high[0] - low[0])
     rows, columns = slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
     # toggles[r, c]: how many edges cross row r between the centres of pixels c - 1 and c.
-    toggles = np.zeros((height, width + 1), dtype=np.int64)
-    for ring in rings:
-        start = ring - low
-        for (x0, y0), (x1, y1) in zip(start, np.roll(start, -1, axis=0), strict=True):
-            top, bottom = np.clip(np.ceil(np.array(sorted((y0, y1))) - 0.5), 0, height).astype(int)
-            if top == bottom:
-                continue
-            crossed = np.arange(top, bottom)
-            x = x0 + (crossed + 0.5 - y0) * (x1 - x0) / (y1 - y0)
-            toggles[crossed, np.clip(np.ceil(x - 0.5), 0, width).astype(int)] += 1
-    return rows, columns, (toggles.cumsum(axis=1)[:, :-1] % 2).astype(bool)
+    toggles = np.zeros((height, width + 1), dtype=np.int32)
+    starts, ends = _edges([ring - low for ring in rings])
+    tops, bottoms = (
+        np.clip(np.ceil(y - 0.5), 0, height).astype(np.int64)
+        for y in (
+            np.minimum(starts[:, 1], ends[:, 1]),
+            np.maximum(starts[:, 1], ends[:, 1]),
+        )
+    )
+    crossings = bottoms - tops
+    if (total := int(crossings.sum())) > MAX_CROSSINGS:
+        raise ValueError(f"its lines cross rows {total:,} times")
+    # So many edges at a time that what they cross fits in little memory.
+    parts = np.searchsorted(np.cumsum(crossings), np.arange(0, total, _AT_ONCE), side="left")
+    for first, last in pairwise([*parts.tolist(), len(crossings)]):
+        several = crossings[first:last]
+        edge = np.repeat(np.arange(first, last), several)
+        before = np.repeat(np.cumsum(several) - several, several)
+        row = tops[edge] + np.arange(len(edge)) - before
+        (x0, y0), (x1, y1) = starts[edge].T, ends[edge].T
+        x = x0 + (row + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+        column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
+        np.add.at(toggles, (row, column), 1)
+    filled = np.cumsum(toggles, axis=1, dtype=np.int32, out=toggles)[:, :-1] % 2
+    return rows, columns, filled.astype(bool)
+
+
+def _edges(rings: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where each line of closed rings starts and ends, (n, 2) each."""
+    return np.concatenate(rings), np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
 
 
 def trace(labels: NDArray[np.integer]) -> Iterator[tuple[int, list[Ring]]]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgseg.errors import InputError, Problem
-from sgseg.images import colour, raster, tiff
+from sgseg.images import colour, raster, tiff, zarr
 from sgseg.images.calibration import square
 from sgseg.images.files import IMAGE_SUFFIXES, find_images
 from sgseg.images.planes import MAX_PIXELS, Budget, Layout, Opened, Pixels, first_bytes, spend
@@ -31,6 +31,9 @@ PROJECTIONS: dict[str, Callable[[Pixels], Pixels]] = {
     "min": lambda stack: stack.min(axis=0),
     "median": lambda stack: np.median(stack.astype(np.float64), axis=0).astype(np.float32),
 }
+
+
+_MOST_LISTED = 40
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,10 @@ def read_image(
 @contextmanager
 def open_file(path: Source, *, max_pixels: int = MAX_PIXELS) -> Iterator[Opened]:
     """Open an image or mask by its content; only its header is read, and its size checked."""
+    if isinstance(path, Path) and zarr.is_zarr(path):
+        with zarr.open_zarr(path, max_pixels) as opened:
+            yield opened
+        return
     start = first_bytes(path)
     if start.startswith(tiff.SIGNATURES):
         with tiff.open_tiff(path, max_pixels) as opened:
@@ -201,7 +208,9 @@ def _find_channel(opened: Opened, channel: int | str) -> int:
 
 
 def _listed(layout: Layout) -> str:
-    return ", ".join(f"{i}: {name}" if name else str(i) for i, name in enumerate(layout.names))
+    numbered = enumerate(layout.names[:_MOST_LISTED])
+    listed = ", ".join(f"{i}: {name[:80]}" if name else str(i) for i, name in numbered)
+    return f"{listed}, ..." if len(layout.names) > _MOST_LISTED else listed
 
 
 def _without_alpha(opened: Opened, planes: Pixels) -> Pixels:

@@ -21,8 +21,11 @@ from sgseg.images.outlines import Ring, inside, trace
 from sgseg.images.planes import DAMAGED, decoding, first_bytes
 from sgseg.images.write import replacing
 
-# Outlines are small: 100,000 points are below 1 MB. More than this is no set of outlines.
-MAX_BYTES = 256_000_000
+# Outlines are small: 100,000 points are below 1 MB. 64 MB are those of some 100,000 cells.
+MAX_BYTES = 64_000_000
+# Windows of all outlines together, in sizes of the image; cells side by side come to 2 to 4.
+MAX_COVERED = 200
+MIN_COVERED_PX = 1_000_000
 _AREAS = {ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED, ROI_TYPE.RECT, ROI_TYPE.OVAL}
 _MOVE, _LINE, _CLOSE = 0.0, 1.0, 4.0
 
@@ -44,12 +47,19 @@ def read_rois(path: str | Path, shape: tuple[int, int]) -> NDArray[np.int32]:
     labels = np.zeros(shape, dtype=np.int32)
     problems: list[Problem] = []
     count = 0
+    left = MAX_COVERED * max(shape[0] * shape[1], MIN_COVERED_PX)
     for name, roi in _load(path):
         if why := _no_area(roi):
             remedy = "Delete it in Fiji's ROI Manager, or draw an area."
             problems.append(Problem(f"{path}: {name}", why, "an area", remedy))
             continue
-        rows, columns, filled = _fill(roi, shape)
+        with decoding(path, f"ImageJ outline {name!r}"):
+            rings = _rings(roi)
+            rows, columns, filled = _fill(roi, rings, shape)
+        left -= filled.size + sum(map(len, rings))
+        if left < 0:
+            what = f"outlines that cover the image more than {MAX_COVERED} times"
+            raise InputError(Problem(str(path), what, "outlines of granules, cells or nuclei"))
         if not filled.size:
             expected = f"an outline inside {shape[1]} x {shape[0]} pixels"
             where, what = f"{path}: {name}", "lies outside of the image"
@@ -120,25 +130,23 @@ def _no_area(roi: ImagejRoi) -> str:
     return ""
 
 
-def _fill(roi: ImagejRoi, shape: tuple[int, int]) -> tuple[slice, slice, NDArray[np.bool_]]:
-    """Rows, columns and filled pixels of a window of the image; empty where they do not meet."""
-    if roi.roitype == ROI_TYPE.OVAL:
-        return _fill_oval(roi, shape)
-    if roi.roitype == ROI_TYPE.RECT and not roi.composite:
+def _rings(roi: ImagejRoi) -> list[NDArray[np.float64]]:
+    """Corners (n, 2) of the closed lines that an outline consists of; x and y."""
+    if roi.roitype == ROI_TYPE.OVAL or (roi.roitype == ROI_TYPE.RECT and not roi.composite):
         left, top, width, height = _box(roi)
         corners = [(0, 0), (width, 0), (width, height), (0, height)]
-        rings = [np.array([(left + x, top + y) for x, y in corners], dtype=np.float64)]
-    else:
-        rings = [np.asarray(ring, dtype=np.float64) for ring in roi.coordinates(multi=True)]
-    return inside(rings, shape)
+        return [np.array([(left + x, top + y) for x, y in corners], dtype=np.float64)]
+    return [np.asarray(ring, dtype=np.float64) for ring in roi.coordinates(multi=True)]
 
 
-def _fill_oval(roi: ImagejRoi, shape: tuple[int, int]) -> tuple[slice, slice, NDArray[np.bool_]]:
-    left, top, width, height = _box(roi)
-    corners = np.array([(left, top), (left + width, top), (left + width, top + height)])
-    rows, columns, window = inside([corners], shape)
-    if not window.size:
+def _fill(
+    roi: ImagejRoi, rings: list[NDArray[np.float64]], shape: tuple[int, int]
+) -> tuple[slice, slice, NDArray[np.bool_]]:
+    """Rows, columns and filled pixels of a window of the image; empty where they do not meet."""
+    rows, columns, window = inside(rings, shape)
+    if roi.roitype != ROI_TYPE.OVAL or not window.size:
         return rows, columns, window
+    left, top, width, height = _box(roi)
     y = (np.arange(rows.start, rows.stop) + 0.5 - top - height / 2) / (height / 2)
     x = (np.arange(columns.start, columns.stop) + 0.5 - left - width / 2) / (width / 2)
     return rows, columns, y[:, None] ** 2 + x[None, :] ** 2 <= 1

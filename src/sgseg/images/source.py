@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
-from io import BytesIO
+from io import BufferedReader, BytesIO, FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +25,28 @@ class InMemory:
     def open(self, _mode: str = "rb") -> BinaryIO:
         """Read from the beginning."""
         return BytesIO(self.content)
+
+
+class LoneFile(BufferedReader):
+    """A file on disk that does not say so.
+
+    tifffile looks for other files beside one that has a number of the system: those that the
+    metadata of Micro-Manager name, by a prefix or an index that anybody may have written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(FileIO(path))
+        self._size = path.stat().st_size
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a place; beyond the end there is nothing, as in memory, rather than an error."""
+        if whence == 0 and self._size < offset <= sys.maxsize:
+            offset = self._size
+        return super().seek(offset, whence)
+
+    def fileno(self) -> int:
+        """None."""
+        raise OSError("read as if from memory")
 
 
 Source = Path | InMemory

@@ -6,8 +6,9 @@ import copy
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ from tifffile import EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage,
 
 from sgseg.errors import InputError, Problem
 from sgseg.images import colour, embedded
+from sgseg.images.directories import why_endless
 from sgseg.images.planes import DAMAGED, Layout, Opened, Pixels, check_size, decoding
-from sgseg.images.source import InMemory, Source
+from sgseg.images.source import InMemory, LoneFile, Source
 from sgseg.images.tiff_metadata import (
     channel_names,
+    not_believable,
     ome_xml,
     pixel_size,
     significant_bits,
@@ -32,6 +35,9 @@ _COLOUR = {PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR}
 _PLAIN = {PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.PALETTE}
 _ALPHA = {EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA}
 _UNKNOWN = "IQ"
+# Values of one tile or strip: a decoder makes room for as many as the header says. A tile may be
+# larger than a small image, but none is known above 4096 x 4096.
+_MOST_OF_TILE = 2**24
 
 
 @contextmanager
@@ -39,12 +45,16 @@ def open_tiff(path: Source, max_pixels: int) -> Iterator[Opened]:
     """Open a TIFF; only the headers are read until `load` is called."""
     # What tifffile logs about a damaged file, with stack traces, is said by InputError here.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
-    with decoding(path, "TIFF"):
-        # Other files that an OME-TIFF names are never opened.
-        file = path.open() if isinstance(path, InMemory) else path
-        tif = TiffFile(file, _multifile=False)
-    with tif:
+    with ExitStack() as stack_of_files:
         with decoding(path, "TIFF"):
+            file = path.open() if isinstance(path, InMemory) else LoneFile(path)
+            stack_of_files.enter_context(file)
+            # Other files that a TIFF names are never opened.
+            tif = stack_of_files.enter_context(
+                TiffFile(file, name=Path(str(path)).name, _multifile=False)
+            )
+            if why := why_endless(tif):
+                raise InputError(Problem(str(path), why, remedy=DAMAGED))
             page = tif.pages.first
             first = Layout("TIFF", page.imagelength, page.imagewidth, np.dtype(np.uint8))
             check_size(path, first, planes=1, max_pixels=max_pixels)
@@ -59,6 +69,8 @@ class _Stack:
     def __init__(self, path: Source, tif: TiffFile) -> None:
         self.path, self.tif = path, tif
         self.ome = ome_xml(tif)
+        if why := not_believable(tif, self.ome):
+            raise self._refuse(why, remedy=DAMAGED)
         self.series = self._only_series()
         self.keyframe: TiffPage = self.series.keyframe
         self.stored = self.series.axes
@@ -229,6 +241,14 @@ class _Stack:
     def _decode(self, page: Any) -> Pixels:
         if page is None:
             raise self._refuse("a plane is missing", remedy=DAMAGED)
+        if math.prod(page.chunks) > max(_MOST_OF_TILE, math.prod(page.shape)):
+            size = " x ".join(map(str, page.chunks))
+            raise self._refuse(f"tiles or strips of {size} pixels", remedy=DAMAGED)
+        whole = -(-math.prod(page.shape) // math.prod(page.chunks))
+        stored, needed = len(page.dataoffsets), max(math.prod(page.chunked), whole)
+        if stored < needed and not page.is_contiguous:
+            # What is not stored, tifffile leaves as it finds it in memory.
+            raise self._refuse(f"{stored} tiles or strips of {needed}", remedy=DAMAGED)
         for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
             self._check_segment(offset, count)
             self._check_picture(page, offset, count)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
+from collections.abc import Iterable
+from xml.etree import ElementTree  # nosec B405 # see `ome_xml`
 
 from tifffile import TiffFile, TiffPage
 
@@ -10,6 +11,9 @@ from sgseg.images.calibration import believable, unit_in_um
 
 Element = ElementTree.Element
 _INCH, _CENTIMETRE = 2, 3
+# Planes that metadata may promise. tifffile makes a list for as many before it looks for them.
+MAX_PLANES = 1_000_000
+_MICROMANAGER = ("Channels", "Slices", "Positions", "Frames")
 
 
 def tag(element: Element) -> str:
@@ -19,10 +23,60 @@ def tag(element: Element) -> str:
 
 def ome_xml(tif: TiffFile) -> Element | None:
     """The OME-XML of a file, None where there is none or it is no XML."""
+    text = tif.ome_metadata
+    if not text or has_entities(text):
+        return None
     try:
-        return ElementTree.fromstring(tif.ome_metadata) if tif.ome_metadata else None
+        # Without entities of its own, XML stands for no more than it holds.
+        return ElementTree.fromstring(text)  # nosec B314
     except (ElementTree.ParseError, ValueError):
         return None
+
+
+def has_entities(text: str) -> bool:
+    """Whether XML has a document type, in which entities are made; OME-XML has none."""
+    return "<!DOCTYPE" in text or "<!ENTITY" in text
+
+
+def not_believable(tif: TiffFile, ome: Element | None) -> str:
+    """What is promised by metadata and cannot be; '' where nothing is.
+
+    tifffile believes each of these, and takes gigabytes for it.
+    """
+    if tif.ome_metadata and has_entities(tif.ome_metadata):
+        return "OME-XML with a document type or entities of its own"
+    for item in () if ome is None else ome.iter():
+        if tag(item) == "Pixels" and _product(item.get(f"Size{axis}") for axis in "CZT") is None:
+            return f"OME-XML that promises more than {MAX_PLANES:,} planes"
+        if {"Start", "End", "Step"} & item.attrib.keys() and not _few_steps(item):
+            return "OME-XML with an axis of more steps than there can be planes"
+    if tif.is_mmstack:
+        found = tif.micromanager_metadata or {}
+        summary, places = found.get("Summary"), found.get("IndexMap")
+        if not isinstance(summary, dict) or places is None or not len(places):
+            return "the header of a Micro-Manager stack without its tables"
+        stated = [summary.get(name, 1) for name in _MICROMANAGER]
+        highest = (places[:, :4].max(axis=0).astype(int) + 1).tolist()
+        # In the order of the columns: channel, slice, frame, position.
+        stated[2:] = stated[:1:-1]
+        if _product(max(int(a), b) for a, b in zip(stated, highest, strict=True)) is None:
+            return f"Micro-Manager's header promises more than {MAX_PLANES:,} planes"
+    return ""
+
+
+def _product(sizes: Iterable[int | str | None]) -> int | None:
+    """Of all sizes; None where it is more than `MAX_PLANES`."""
+    total = 1
+    for size in sizes:
+        total *= max(int(size or 1), 1)
+        if total > MAX_PLANES:
+            return None
+    return total
+
+
+def _few_steps(item: Element) -> bool:
+    start, end, step = (float(item.get(name, 1)) for name in ("Start", "End", "Step"))
+    return step != 0 and abs((end - start) / step) <= MAX_PLANES
 
 
 def spans_files(ome: Element | None) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -75,7 +75,12 @@ class BundleSpec:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Beyond that, an int is no finite float.
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) <= sys.float_info.max
+    )
 
 
 def _is_whole(value: Any, *, least: int) -> bool:
@@ -208,6 +213,8 @@ def read_spec(folder: Path) -> BundleSpec:
                 "Run `dvc repro` to make models/evaluated.",
             )
         ) from None
+    except RecursionError:
+        raise InputError(Problem(str(path), "unreadable: nested too deeply")) from None
     except ValueError as error:
         raise InputError(Problem(str(path), f"unreadable: {error}")) from None
     if not isinstance(content, dict) or "format" not in content:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from sgseg.images.files import stem
 from sgseg.images.maps import write_map
 from sgseg.images.read import Image, find_images, read_image
 from sgseg.images.write import overlay, write_labels, write_png
+from sgseg.images.zarr import find_zarr, is_zarr, write_zarr_labels
 from sgseg.inference.segmenter import Prediction
 from sgseg.inference.tables import ResultTables
 from sgseg.inference.watch import kind_of
@@ -86,7 +87,10 @@ def find_tasks(paths: Iterable[Path], out: Path) -> list[Task]:
     problems: list[Problem] = []
     tasks: dict[Path, Task] = {}
     for path in paths:
-        if path.is_dir():
+        if is_zarr(path):
+            for name, image in _images_of_zarr(path, out, problems):
+                tasks.setdefault(image.resolve(), Task(image, name))
+        elif path.is_dir():
             found = _images_below(path, out)
             if isinstance(found, Problem):
                 problems.append(found)
@@ -102,6 +106,19 @@ def find_tasks(paths: Iterable[Path], out: Path) -> list[Task]:
     if problems:
         raise InputError(*problems)
     return list(tasks.values())
+
+
+def _images_of_zarr(path: Path, out: Path, problems: list[Problem]) -> list[tuple[str, Path]]:
+    """The images of a plate of OME-Zarr, or the one that it is."""
+    if out.resolve().is_relative_to(path.resolve()):
+        remedy = "Give another folder to --out."
+        problems.append(Problem(str(path), "results would lie inside the images", remedy=remedy))
+        return []
+    try:
+        return find_zarr(path)
+    except InputError as error:
+        problems += error.problems
+        return []
 
 
 def _images_below(folder: Path, out: Path) -> list[Path] | Problem:
@@ -144,6 +161,38 @@ def _collisions(tasks: Mapping[Path, Task], out: Path) -> list[Problem]:
     return problems
 
 
+@dataclass(frozen=True)
+class Job:
+    """What is done to every image of a run.
+
+    Attributes
+    ----------
+    out
+        The folder of results.
+    threshold, min_area_px
+        In place of those of the model.
+    with_overlay
+        Also write `<name>_overlay.png`.
+    with_uncertainty
+        Also write `<name>_uncertainty.tif`, float32: the standard deviation of the members'
+        probabilities. No such file for a model of one member.
+    into_plate
+        Also write the label image into the OME-Zarr that the image is of, see `write_zarr_labels`.
+    identity
+        What the model is known by, the same for the same masks: images that were finished with it
+        before, with the same options, are not done again. None: all are.
+    """
+
+    out: Path
+    reading: Reading = field(default_factory=Reading)
+    threshold: float | None = None
+    min_area_px: int | None = None
+    with_overlay: bool = False
+    with_uncertainty: bool = False
+    into_plate: bool = False
+    identity: Mapping[str, Any] | None = None
+
+
 def predict_files(
     predictor: Predictor,
     tasks: Sequence[Task],
@@ -159,47 +208,62 @@ def predict_files(
 
     Files that cannot be read are left out, and returned as one problem each; all others are
     finished. The tables are those of `ResultTables`; a run that is interrupted leaves them with
-    what it has done.
+    what it has done. See `Job` for the options.
 
     Warnings about images that are unlike the training images are in `fields.csv`; here each kind
     is logged once, at the end.
-
-    Parameters
-    ----------
-    threshold, min_area_px
-        In place of those of the model.
-    with_overlay
-        Also write `<name>_overlay.png`.
-    with_uncertainty
-        Also write `<name>_uncertainty.tif`, float32: the standard deviation of the members'
-        probabilities. No such file for a model of one member.
     """
+    job = Job(out, reading, threshold, min_area_px, with_overlay, with_uncertainty)
     problems: list[Problem] = []
-    warned: dict[str, list[str]] = {}
+    warned = Warned(len(tasks))
     with ResultTables(out) as tables:
         for task in tqdm(tasks, unit="image", disable=len(tasks) < 2):
             try:
-                image = _read(task, reading)
-                found = predictor.predict(
-                    image.pixels,
-                    pixel_size_um=image.pixel_size_um,
-                    with_deviation=with_uncertainty,
-                    threshold=threshold,
-                    min_area_px=min_area_px,
-                )
-                _write(task, out, image, found, with_overlay=with_overlay)
-                tables.add(str(task.path), found, image.pixel_size_um)
+                image, found = segment_file(predictor, task, job)
             except InputError as error:
-                problems.append(_of_file(task.path, error))
+                problems.append(of_file(task.path, error))
                 continue
-            for warning in found.warnings:
-                warned.setdefault(kind_of(warning), []).append(f"{task.path}: {warning}")
-    for warnings in warned.values():
-        log.warning("%d of %d images, such as %s", len(warnings), len(tasks), warnings[0])
+            tables.add(str(task.path), found, image.pixel_size_um)
+            warned.add(task, found.warnings)
+    warned.log()
     return problems
 
 
-def _of_file(path: Path, error: InputError) -> Problem:
+class Warned:
+    """The warnings of a run, by kind."""
+
+    def __init__(self, n_images: int) -> None:
+        self._n = n_images
+        self._of_kind: dict[str, list[str]] = {}
+
+    def add(self, task: Task, warnings: Iterable[str]) -> None:
+        """Those of an image."""
+        for warning in warnings:
+            self._of_kind.setdefault(kind_of(warning), []).append(f"{task.path}: {warning}")
+
+    def log(self) -> None:
+        """Each kind once."""
+        for found in self._of_kind.values():
+            log.warning("%d of %d images, such as %s", len(found), self._n, found[0])
+
+
+def segment_file(predictor: Predictor, task: Task, job: Job) -> tuple[Image, Prediction]:
+    """Read an image, segment it and write its files."""
+    image = _read(task, job.reading)
+    found = predictor.predict(
+        image.pixels,
+        pixel_size_um=image.pixel_size_um,
+        with_deviation=job.with_uncertainty,
+        threshold=job.threshold,
+        min_area_px=job.min_area_px,
+    )
+    _write(task, job.out, image, found, with_overlay=job.with_overlay)
+    if job.into_plate:
+        write_zarr_labels(task.path, found.labels)
+    return image, found
+
+
+def of_file(path: Path, error: InputError) -> Problem:
     """All that is wrong with a file as one problem that names it."""
     if len(error.problems) > 1:
         return Problem(str(path), "; ".join(str(problem) for problem in error.problems))

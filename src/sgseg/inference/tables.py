@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -68,9 +68,12 @@ class ResultTables:
     def add(self, image: str, found: Prediction, pixel_size_um: float | None) -> None:
         """One image and its granules."""
         granules = granule_rows(image, found, pixel_size_um)
+        self.add_rows(field_row(image, found, pixel_size_um), granules)
+
+    def add_rows(self, field: Row, granules: Iterable[Row]) -> None:
+        """The rows of one image, see `field_row` and `granule_rows`."""
         csv.DictWriter(self._waiting["granules.csv"], GRANULES).writerows(granules)
-        row = field_row(image, found, pixel_size_um)
-        csv.DictWriter(self._waiting["fields.csv"], FIELDS).writerow(row)
+        csv.DictWriter(self._waiting["fields.csv"], FIELDS).writerow(field)
         self._n += 1
 
     def __exit__(

@@ -91,7 +91,8 @@ def methods_of(
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sgseg.quantify"),
-        autoescape=False,  # it is plain text
+        # It is plain text.
+        autoescape=False,  # nosec B701
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,8 @@ from tqdm import tqdm
 from sgseg.errors import InputError, Problem
 from sgseg.images.write import replacing
 from sgseg.inference.predict import Task
+from sgseg.inference.records import content_md5
+from sgseg.inference.run import Outcome
 from sgseg.quantify.dictionary import write_dictionary
 from sgseg.quantify.field import measure_field, read_field
 from sgseg.quantify.fields import DONE
@@ -29,7 +31,7 @@ from sgseg.quantify.report_tables import number
 from sgseg.quantify.resume import Store, digest_of
 from sgseg.quantify.samples import Sample
 from sgseg.quantify.settings import Channels, Settings
-from sgseg.quantify.sources import Source, content_md5
+from sgseg.quantify.sources import Source
 from sgseg.quantify.statistics import Statistics, StatisticsOptions, compare_conditions
 from sgseg.quantify.tables import RunTables, collect, write_table
 
@@ -98,13 +100,24 @@ class Plan:
             raise InputError(*problems)
 
 
-def quantify_files(tasks: Sequence[Task], out: Path, plan: Plan) -> list[Problem]:
+Attempts = Callable[[Sequence[Task], Path, Plan], Iterator[Outcome]]
+"""Attempts all fields, see `attempt`, in any order; perhaps on other machines."""
+
+
+def quantify_files(
+    tasks: Sequence[Task], out: Path, plan: Plan, *, attempts: Attempts | None = None
+) -> list[Problem]:
     """Measure the granules, cells and fields of image files.
 
     Writes into `out` the files of each field (`write_field`), granules, cells, fields, replicates
     and conditions as CSV and Parquet, data_dictionary.csv, parameters.json, and the report
     (`write_report`). The same files and settings give the same bytes, whether in one run or in
     several that were stopped.
+
+    Parameters
+    ----------
+    attempts
+        Carries the tasks out, see `sgseg.cluster`; None: one after the other, here.
 
     Returns
     -------
@@ -118,24 +131,29 @@ def quantify_files(tasks: Sequence[Task], out: Path, plan: Plan) -> list[Problem
     """
     plan.check()
     store = Store(out)
-    failed: dict[str, Problem] = {}
+    failed: dict[int, Problem] = {}
     with store.locked():
-        for task in tqdm(tasks, unit="field", desc="quantify", disable=len(tasks) < 2):
-            problem = _attempt(store, task, out, plan)
+        for place, problem in (attempts or _one_by_one)(tasks, out, plan):
             if problem is not None:
-                failed[task.name] = problem
+                failed[place] = problem
         names = [task.name for task in tasks]
-        done = {name: store.load(name) for name in names if name not in failed}
-        why = {name: _status(problem) for name, problem in failed.items()}
+        done = {name: store.load(name) for place, name in enumerate(names) if place not in failed}
+        why = {names[place]: _status(problem) for place, problem in failed.items()}
         tables = collect(names, done, why, plan.samples)
         _write_run(out, tasks, plan, tables)
-    return list(failed.values())
+    return [failed[place] for place in sorted(failed)]
 
 
-def _attempt(store: Store, task: Task, out: Path, plan: Plan) -> Problem | None:
-    """Measure a field unless that is done; what is wrong with it."""
+def _one_by_one(tasks: Sequence[Task], out: Path, plan: Plan) -> Iterator[Outcome]:
+    progress = tqdm(tasks, unit="field", desc="quantify", disable=len(tasks) < 2)
+    for place, task in enumerate(progress):
+        yield place, attempt(task, out, plan)
+
+
+def attempt(task: Task, out: Path, plan: Plan) -> Problem | None:
+    """Measure a field and keep it, unless that is done; what is wrong with it."""
     try:
-        _measure(store, task, out, plan)
+        _measure(Store(out), task, out, plan)
     except InputError as error:
         return _of_file(task.path, error)
     except (OSError, KeyboardInterrupt):

@@ -17,7 +17,7 @@ from sgseg.inference.predict import Task
 
 log = logging.getLogger(__name__)
 
-NAMES = ("image", "field")
+NAMES = ("image", "field", "well")
 FACTORS = ("condition", "replicate", "group")
 PIXEL_SIZE = "pixel_size_um"
 _SAVE = "Save it as CSV (Excel: 'CSV UTF-8')."
@@ -42,7 +42,8 @@ def read_samples(path: str | Path, tasks: Sequence[Task]) -> dict[str, Sample]:
         CSV, separated by comma, semicolon or tab, UTF-8 or UTF-16, with a header. Column `image`
         (or `field`) holds a file name or a path, with or without ending; `condition`, `replicate`,
         `group` and `pixel_size_um` are read, others are ignored. Rows of images that are not among
-        the fields are left out.
+        the fields are left out. A row of a well of a plate of OME-Zarr (`A1` or `A/1`; the column
+        may be called `well`) is that of all its fields.
 
     Raises
     ------
@@ -52,29 +53,30 @@ def read_samples(path: str | Path, tasks: Sequence[Task]) -> dict[str, Sample]:
     """
     path = Path(path)
     column, rows = _rows(path)
-    spelled = _spellings(tasks)
+    spelled, wells = _spellings(tasks), _wells(tasks)
     found: dict[str, Sample] = {}
     problems: list[Problem] = []
     others = 0
     for line, row in rows:
         where = f"{path}, line {line}"
-        tasks_named = spelled.get(_spelling(row.get(column, "")), [])
+        called = _spelling(row.get(column, ""))
+        of_well = wells.get(called, [])
+        tasks_named = of_well or spelled.get(called, [])
         if not tasks_named:
             others += 1
             continue
-        if len(tasks_named) > 1:
+        if len(tasks_named) > 1 and not of_well:
             several = ", ".join(name for name in tasks_named)
             what = f"{row[column]!r} fits several fields ({several})"
             problems.append(Problem(where, what, "the path of one"))
             continue
-        (name,) = tasks_named
-        if name in found:
-            problems.append(Problem(where, f"a second row for {name}", "one row"))
+        again = [name for name in tasks_named if name in found]
+        problems += [Problem(where, f"a second row for {name}", "one row") for name in again]
         sample = _sample(where, row)
         if isinstance(sample, Problem):
             problems.append(sample)
             sample = Sample()
-        found[name] = sample
+        found |= dict.fromkeys(tasks_named, sample)
     rowless = [task for task in tasks if task.name not in found]
     # A row that fits several fields leaves them without one: said once.
     if not problems:
@@ -141,6 +143,18 @@ def _spellings(tasks: Sequence[Task]) -> dict[str, list[str]]:
         texts = {task.name, last, task.path.name, task.name + ending, str(task.path)}
         for text in {_spelling(text) for text in texts}:
             found[text].append(task.name)
+    return found
+
+
+def _wells(tasks: Sequence[Task]) -> dict[str, list[str]]:
+    """The fields of each well of a plate, by what a table may call the well."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for task in tasks:
+        parts = task.name.split("/")
+        # A field of a plate is a folder, named by row, column and number.
+        if len(parts) == 3 and task.path.is_dir():
+            for text in {"/".join(parts[:2]), "".join(parts[:2])}:
+                found[_spelling(text)].append(task.name)
     return found
 
 

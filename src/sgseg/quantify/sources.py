@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from sgseg.errors import InputError, Problem
 from sgseg.images.read import Image
 from sgseg.inference.bundle import digest
 from sgseg.inference.predict import Predictor, Task
+from sgseg.inference.records import content_md5
 from sgseg.inference.segmenter import Segmenter
 from sgseg.quantify.field import Found
 from sgseg.quantify.given import read_given
@@ -132,18 +131,3 @@ class ByMasks:
         return Found(
             read_given(self.files[task.name], shape=(height, width), what="granules").labels
         )
-
-
-def content_md5(path: Path) -> str:
-    """MD5 of a file's bytes.
-
-    Raises
-    ------
-    InputError
-        It cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "md5").hexdigest()
-    except OSError as error:
-        raise InputError(Problem(str(path), error.strerror or "cannot be read")) from None

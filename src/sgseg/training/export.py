@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import onnx
 from keras import layers
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 from sgseg.inference.network import OnnxNetwork
 from sgseg.training.scoring import predict
@@ -37,6 +38,7 @@ def export_onnx(model: keras.Model, path: Path) -> None:
                 str(partial), format="onnx", verbose=False, input_signature=signature
             )
         _name_the_resizing(partial)
+        onnx.save(in_order(onnx.load(str(partial))), str(partial))
         network = OnnxNetwork(partial, margin_px=0)
         rng = np.random.default_rng(0)
         for shape in CHECK_SHAPES:
@@ -96,3 +98,63 @@ def _name_the_resizing(path: Path) -> None:
                 if attribute.name in names:
                     attribute.s = names[attribute.name]
     onnx.save(model, str(path))
+
+
+def in_order(model: ModelProto) -> ModelProto:
+    """The same network, with nodes, weights and names in an order that depends on nothing else.
+
+    tf2onnx goes through sets: of the same network it makes another file in every process. With one
+    order, the same weights are the same bytes, and a model that was trained again is recognised.
+    """
+    nodes, weights = _as_reached(model.graph)
+    names = {item.name: item.name for item in (*model.graph.input, *model.graph.output)}
+    for number, node in enumerate(nodes, start=1):
+        for place, output in enumerate(node.output):
+            names.setdefault(output, f"{node.op_type}_{number}_{place}")
+    names |= {weight.name: f"constant_{number}" for number, weight in enumerate(weights, start=1)}
+    ordered = ModelProto()
+    ordered.CopyFrom(model)
+    for field in ("node", "initializer", "value_info"):
+        ordered.graph.ClearField(field)
+    for number, node in enumerate(nodes, start=1):
+        copy = ordered.graph.node.add()
+        copy.CopyFrom(node)
+        copy.name = f"{node.op_type}_{number}"
+        copy.input[:] = [names.get(given, "") for given in node.input]
+        copy.output[:] = [names[output] for output in node.output]
+    for item in weights:
+        weight = ordered.graph.initializer.add()
+        weight.CopyFrom(item)
+        weight.name = names[item.name]
+    onnx.checker.check_model(ordered)
+    return ordered
+
+
+def _as_reached(graph: GraphProto) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Nodes and weights in the order in which one comes to need them from the outputs.
+
+    A node stands behind all that it takes.
+    """
+    made_by = {name: node for node in graph.node for name in node.output}
+    stored = {item.name: item for item in graph.initializer}
+    nodes: list[NodeProto] = []
+    weights: list[TensorProto] = []
+    done: set[str] = set()
+    waiting = [item.name for item in reversed(graph.output)]
+    while waiting:
+        name = waiting[-1]
+        node = made_by.get(name)
+        missing = [] if node is None else [given for given in node.input if given not in done]
+        if missing and name not in done:
+            waiting += reversed(missing)
+            continue
+        waiting.pop()
+        if name in done:
+            continue
+        if node is not None:
+            nodes.append(node)
+            done.update(node.output)
+        elif name in stored:
+            weights.append(stored[name])
+        done.add(name)
+    return nodes, weights

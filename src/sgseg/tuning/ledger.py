@@ -16,7 +16,7 @@ from typing import Literal
 from optuna.trial import FrozenTrial, TrialState
 
 # Attributes of a trial.
-TOKEN = "token"
+TOKEN = "token"  # nosec B105 # no password
 """Of trials with the same token only the first counts."""
 REPEATS = "repeats"
 """Number of the lost trial whose slot this one takes."""

@@ -8,7 +8,8 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import optuna
 
@@ -27,7 +28,13 @@ END_SECONDS = 30.0
 Process = subprocess.Popen[bytes]
 
 
-def run_study(job: Job, *, workers: int = 1, storage: str | None = None) -> optuna.Study:
+Start = Callable[[str, int, Path], None]
+"""Starts so many workers elsewhere and waits for them, given their line and the search's folder."""
+
+
+def run_study(
+    job: Job, *, workers: int = 1, storage: str | None = None, start: Start | None = None
+) -> optuna.Study:
     """Work on a study until as many trials as the search asks for are done.
 
     What others did before, or do at the same time, counts. Whatever ends this early, the same call
@@ -41,6 +48,8 @@ def run_study(job: Job, *, workers: int = 1, storage: str | None = None) -> optu
         Trials at the same time on this machine.
     storage
         Address of a database; None for the journal in the search's folder.
+    start
+        Starts the workers on other machines; None: on this one.
 
     Raises
     ------
@@ -52,10 +61,10 @@ def run_study(job: Job, *, workers: int = 1, storage: str | None = None) -> optu
     done = sum(slot.state == "done" for slot in slots[: job.trials])
     place = job.folder if storage is None else without_password(storage)
     log.info("study %s in %s: %d of %d trials are done", job.key[:7], place, done, job.trials)
-    if workers == 1 or ledger.is_finished(slots, job.trials):
+    if (workers == 1 and start is None) or ledger.is_finished(slots, job.trials):
         Worker(job, study, on_trial=tracked(job)).run()
     else:
-        _run_workers(job, workers, storage)
+        _run_workers(job, workers, storage, start)
         if not ledger.is_finished(all_slots(study), job.trials):
             raise InputError(
                 Problem(
@@ -67,8 +76,13 @@ def run_study(job: Job, *, workers: int = 1, storage: str | None = None) -> optu
     return study
 
 
-def _run_workers(job: Job, workers: int, storage: str | None) -> None:
-    task = {"job": json.loads(job.to_json()), "workers": workers, "storage": storage}
+def _run_workers(job: Job, workers: int, storage: str | None, start: Start | None) -> None:
+    # Those of a cluster have the cores that it gives them.
+    sharing = workers if start is None else 1
+    task = {"job": json.loads(job.to_json()), "workers": sharing, "storage": storage}
+    if start is not None:
+        start(json.dumps(task), workers, job.folder)
+        return
     processes: list[Process] = []
     try:
         for _ in range(workers):

@@ -125,5 +125,8 @@ def _failures_named(url: str) -> Iterator[None]:
 
 
 def without_password(url: str) -> str:
-    """An address that may be shown: without password, and without options, which may hold one."""
-    return re.sub(r"(//[^/@:]*):[^/]*@", r"\1@", url.partition("?")[0])
+    """An address that may be shown: without password, and without options, which may hold one.
+
+    What stands before the last `@` is the password, whatever it holds.
+    """
+    return re.sub(r"(//[^/@:]*):.*@", r"\1@", url, flags=re.DOTALL).partition("?")[0]
