@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ from sgseg.training.merge import merge_onnx
 # A busy machine is no defect, and a failure must be one that the next run shows again.
 settings.register_profile("sgseg", deadline=None, derandomize=True)
 settings.load_profile("sgseg")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _where_modules_are_found() -> Iterator[None]:
+    """MLflow puts the code of a model that it loads before all other: no matter for later tests."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ lay(home / "gray", ".", None)
 lay(home / "new_images", ".", None)
 for source in (home / "lab/images").iterdir():
     (home / "stained").mkdir(exist_ok=True)
-    tifffile.imwrite(home / "stained" / source.name, tifffile.imread(source)[::-1], imagej=True)
+    tifffile.imwrite(home / "stained" / source.name, tifffile.imread(source), imagej=True)
 """
 
 

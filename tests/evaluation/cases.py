@@ -53,7 +53,7 @@ def params_with(**evaluate: Any) -> Params:
         "target_pixel_size_um": None,
         "resize": None,
     }
-    content["predict"] = {"members": "all", "orientations": 8}
+    content["predict"] = {"members": "all", "orientations": 8, "precision": "float32"}
     content["evaluate"] |= {
         "thresholds": [0.2, 0.5, 0.95],
         "min_areas_px": [1, 4],

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgseg.cluster.options import add_cluster_options, refuse_cluster, wants_cluster
-from sgseg.errors import InputError, Problem
+from sgseg.errors import InputError, Problem, without_password
 
 if TYPE_CHECKING:
     from sgseg.client import RemoteSegmenter
@@ -206,7 +206,7 @@ def run(arguments: argparse.Namespace) -> int:
         tasks = find_tasks(arguments.paths, arguments.out)
         problems = predict_files(predictor, tasks, arguments.out, reading=reading, **options)
     bad, n = len(problems), len(tasks)
-    log.info("%d of %d images segmented into %s", n - bad, n, arguments.out)
+    log.info("%d of %d images segmented into %s by %s", n - bad, n, arguments.out, _by(arguments))
     if problems:
         raise InputError(*problems, title=f"{bad} of {n} images could not be segmented:")
     return 0
@@ -253,6 +253,11 @@ def _on_cluster(arguments: argparse.Namespace, folder: Path) -> Iterator[Attempt
         image_attempts(client, folder, **options, threads=threads_per_task(**where)) as attempts,
     ):
         yield attempts
+
+
+def _by(arguments: argparse.Namespace) -> str:
+    """Which model it was, for a person."""
+    return without_password(arguments.url) if arguments.url else f"the model {arguments.model}"
 
 
 def _refuse_measuring(arguments: argparse.Namespace) -> None:

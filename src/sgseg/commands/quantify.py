@@ -21,7 +21,7 @@ from sgseg.commands.predict import (
     remote_predictor,
     whole,
 )
-from sgseg.errors import InputError, Problem
+from sgseg.errors import InputError, Problem, without_password
 
 if TYPE_CHECKING:
     from sgseg.inference.predict import Task
@@ -270,7 +270,9 @@ def _by_model(arguments: argparse.Namespace) -> Source:
         )
     refuse_cluster(arguments)
     predictor = remote_predictor(arguments)
-    facts: dict[str, Any] = {"version": _served_version(arguments.url), "url": arguments.url}
+    # It is kept beside the results, which are passed on.
+    url = without_password(arguments.url)
+    facts: dict[str, Any] = {"version": _served_version(arguments.url), "url": url}
     facts |= {name: value for name, value in point.items() if value is not None}
     return ByModel(predictor, facts, **point, with_deviation=arguments.uncertainty)
 

@@ -162,7 +162,7 @@ def _promote(arguments: argparse.Namespace) -> int:
     if arguments.version is None:
         from sgseg.commands import promote  # noqa: PLC0415
 
-        return promote.run(argparse.Namespace(root=arguments.root, strict=False))
+        return promote.run(argparse.Namespace(root=arguments.root, strict=False, propose=False))
     from sgseg.registry import promote_version  # noqa: PLC0415
 
     change = promote_version(_open(arguments), arguments.version, reason=arguments.reason or "")

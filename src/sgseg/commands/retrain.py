@@ -13,14 +13,15 @@ DESCRIPTION = """\
 Fetch the data; if data, parameters or code have changed since the last training, check the data,
 train, have the gate compare the model with the champion, write a report to reports/retrain, and
 commit and push the result on a branch of its own. The champion stays until that is merged:
-`make promote` then. Run again, or after a kill, it goes on. See docs/retrain.md.
+`make promote` then. It works on a copy of the commit: your files stay as they are, edit on.
+Run again, or after a kill, it goes on. See docs/retrain.md.
 """
 EPILOG = """\
 exit codes: 0 better, proposed on a branch; 10 nothing to do; 11 trained, not promoted; 12 the data
 are refused; 13 gave way to another retrain; 2 something to mend
 """
+LOOK = "To look at it: git switch {branch} && dvc checkout"
 MERGE = "Pull request: from {branch}. After the merge: make promote"
-BACK = "Back to where you were: git switch -"
 PAGE = "Report: reports/retrain/report.html"
 
 
@@ -42,7 +43,11 @@ def add_parser(subparsers: Any) -> None:
         help="a parameter for this retrain, such as train.epochs=80; may be given several times",
     )
     parser.add_argument("--remote", default="origin", help="git remote of the branch")
-    parser.add_argument("--branch", metavar="NAME", help="by default retrain/ and the commit")
+    parser.add_argument(
+        "--branch",
+        metavar="NAME",
+        help="by default retrain/ and a digest of what the model depends on",
+    )
     parser.add_argument("--no-push", action="store_true", help="keep data and branch in this clone")
     parser.add_argument(
         "--force",
@@ -93,7 +98,7 @@ def said(outcome: Outcome) -> str:
     todo = []
     if outcome.outcome in {"promote", "not promoted"}:
         merge = [MERGE.format(branch=branch)] if outcome.outcome == "promote" else []
-        todo = [PAGE, *merge, BACK]
+        todo = [PAGE, LOOK.format(branch=branch), *merge]
     elif outcome.outcome == "refused by validation":
         todo = [PAGE, "Mend or remove these files, commit, and give the command again."]
     return "\n".join([heads[outcome.outcome], *reasons, *problems, *todo, ""])

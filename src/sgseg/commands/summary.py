@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-MLFLOW_UI, LOCAL_STORE = ".venv/bin/mlflow ui", "sqlite:///mlflow.db"
+MLFLOW_UI = ".venv/bin/mlflow ui"
 SERVE = "make serve  (docs/serving.md)"
 SCORES = (
     "object_f1",
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     metrics = read_scores(report / "metrics.json")
     table = as_text(score_rows(metrics, {name: HEADLINE[name] for name in SCORES}))
     server = os.environ.get("MLFLOW_TRACKING_URI")
-    runs = without_password(server) if server else f"{MLFLOW_UI} --backend-store-uri {LOCAL_STORE}"
+    runs = without_password(server) if server else MLFLOW_UI
     sys.stdout.write(
         f"\n{table}\n\n"
         f"report and pictures   {report / 'report.html'}\n"
@@ -64,7 +64,9 @@ def _promotion(folder: Path) -> str:
     if not (folder / FILE).is_file():
         return ""
     decision = read_decision(folder)
-    said = {"promote": "promoted", "keep": "not promoted"}[decision.outcome]
+    said = {"promote": "passed", "keep": "not passed"}[decision.outcome]
     return (
-        f"the gate              {said}: {folder / 'decision.html'}\nserve the model       {SERVE}\n"
+        f"the gate              {said}: {folder / 'decision.html'}\n"
+        f"which one is in use   sgseg registry list\n"
+        f"serve that one        {SERVE}\n"
     )

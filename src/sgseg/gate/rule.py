@@ -138,9 +138,9 @@ def _warnings(counts: Counts, rule: Promote) -> list[str]:
         )
     elif groups < rule.min_groups:
         warnings.append(
-            f"The test images are of {groups} groups, fewer than {rule.min_groups}: the interval "
-            "is no evidence. A challenger that equals the champion looks better in all of "
-            f"{groups} groups once in {2**groups} times."
+            f"The test images are of {groups} groups, fewer than {rule.min_groups}: too few to "
+            f"judge by. Of two equal models one looks better in all {groups} once in "
+            f"{2**groups} times."
         )
     if not any(count.is_empty for count in counts):
         warnings.append(
