@@ -33,9 +33,13 @@ for begin, (status, said) in answers.items():
 class Lab:
     """A folder with the project's Makefile, and programs that write down what they were given."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, in_git: bool = False) -> None:
         self.folder = folder
-        repository(folder, **{".gitignore": "/.venv\n/reports\n/notes\n"})
+        ignored = {".gitignore": "/.venv\n/reports\n/notes\n"}
+        if in_git:
+            commit(folder, "a project", **ignored)
+        else:
+            repository(folder, **ignored)
         shutil.copy(ROOT / "Makefile", folder)
         shutil.copytree(ROOT / ".ci", folder / ".ci")
         programs = folder / ".venv/bin"
@@ -123,10 +127,11 @@ def test_a_retrain_without_a_better_model_is_no_failure(lab: Lab, status: int) -
     lab.make("retrain", fails=status not in {0, 10, 11}, answers={"sgseg": [status, ""]})
 
 
-def proposed(lab: Lab, report: str = "# Report\n") -> str:
-    """A commit as a retrain leaves it."""
+def proposed(lab: Lab, report: str = "# Report\n", *, outcome: str = "promote") -> str:
+    """A commit as a retrain leaves it; the gate has passed the model in any case."""
     files = {"registry/retrain.md": report, "registry/decision.json": '{"outcome": "promote"}'}
-    return commit(lab.folder, "Retrain: object F1 0.71 to 0.74", **files)
+    title = "Retrain: object F1 0.71 to 0.74"
+    return commit(lab.folder, f"{title}\n\nIt is so.\n\nRetrain-Outcome: {outcome}", **files)
 
 
 def test_a_better_model_becomes_a_pull_request(lab: Lab) -> None:
@@ -159,19 +164,45 @@ def test_no_better_model_no_pull_request(lab: Lab, outcome: str) -> None:
     assert lab.calls() == []
 
 
+def on_the_remote(lab: Lab, made: str) -> None:
+    """The branch of an earlier retrain, which this one has found."""
+    git(lab.folder, "branch", "retrain/abc1234", made)
+    where = git(lab.folder, "rev-parse", "--show-toplevel").strip()
+    git(lab.folder, "remote", "add", "origin", where)
+    lab.retrained("nothing to do")
+
+
+def created(lab: Lab) -> list[list[str]]:
+    return [words for words in lab.calls() if words[:3] == ["gh", "pr", "create"]]
+
+
 @pytest.mark.parametrize("state", ["missing", "there"])
 def test_a_branch_that_was_pushed_and_not_proposed_is_proposed(lab: Lab, state: str) -> None:
-    made = proposed(lab)
-    git(lab.folder, "branch", "retrain/abc1234", made)
-    git(lab.folder, "remote", "add", "origin", str(lab.folder))
-    lab.retrained("nothing to do")
+    on_the_remote(lab, proposed(lab))
     answers: dict[str, object] = {}
     if state == "there":  # closed by a person, say
         answers = {"gh pr list --head retrain/abc1234 --state all": [0, "12\n"]}
     said = lab.make("pull-request", answers=answers)
-    created = [words for words in lab.calls() if words[:3] == ["gh", "pr", "create"]]
-    assert len(created) == (state == "missing")
+    assert len(created(lab)) == (state == "missing")
     assert ("Nothing to propose" in said) == (state == "there")
+
+
+def test_a_model_that_a_person_took_out_of_use_is_never_proposed(lab: Lab) -> None:
+    on_the_remote(lab, proposed(lab, outcome="not promoted"))
+    assert "Nothing to propose" in lab.make("pull-request")
+    assert lab.calls() == []
+
+
+def test_a_project_in_a_subfolder_is_proposed_too(tmp_path: Path) -> None:
+    repository(tmp_path)
+    (tmp_path / "granules").mkdir()
+    lab = Lab(tmp_path / "granules", in_git=True)
+    on_the_remote(lab, proposed(lab))
+    lab.make("pull-request")
+    assert created(lab)[0][-1] == "# Report\n"
+    lab.retrained("promote", commit="retrain/abc1234")
+    lab.make("pull-request")
+    assert created(lab)[1][-1] == "# Report\n"
 
 
 def test_a_proposal_wants_a_retrain(lab: Lab) -> None:

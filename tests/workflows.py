@@ -23,6 +23,9 @@ WRITES = {
 # Stopped half-way they would leave work undone.
 NEVER_CANCELLED = {"retrain.yml", "promote.yml"}
 TIMED_BY = {"requirements.lock", "dvc.lock"}
+# DVC's cache and checkpoints, and nothing of .dvc besides: there are the secrets.
+CACHED = [".dvc/cache", ".dvc/tmp/retrain/**/checkpoints"]
+MINUTES_TO_SAVE = 20
 
 
 @dataclass(frozen=True)
@@ -164,10 +167,49 @@ def jobs_have_an_end(project: Project) -> Iterator[str]:
 def caches_follow_lock_files(project: Project) -> Iterator[str]:
     """A cache is never written again under the same key."""
     for where, step in project.steps():
-        if step.get("uses", "").startswith("actions/cache@"):
+        if step.get("uses", "").startswith(("actions/cache@", "actions/cache/restore@")):
             named = set(re.findall(r"'([\w.]+)'", step["with"]["key"]))
             if "hashFiles(" not in step["with"]["key"] or not named & TIMED_BY:
                 yield f"{where}: the cache's key follows no lock file"
+
+
+def a_training_that_is_cut_off_is_kept(project: Project) -> Iterator[str]:
+    """What `make retrain` has finished goes into the cache however it ended, and no secret does."""
+    job = project.workflows["retrain.yml"]["jobs"]["retrain"]
+    steps = {step.get("uses", "").partition("@")[0]: step for step in job["steps"]}
+    if "actions/cache" in steps:
+        yield "retrain.yml: actions/cache keeps nothing of a job that fails"
+    (training,) = (step for step in job["steps"] if step.get("run") == "make retrain")
+    if training.get("timeout-minutes", 360) + MINUTES_TO_SAVE > job["timeout-minutes"]:
+        yield "retrain.yml: no time is left to keep what was trained"
+    parts = [steps.get(f"actions/cache/{part}", {}) for part in ("restore", "save")]
+    paths = [part.get("with", {}).get("path", "").split() for part in parts]
+    if "always()" not in parts[1].get("if", ""):
+        yield "retrain.yml: is not kept always"
+    if paths[0] != paths[1] or paths[0] != CACHED:
+        yield f"retrain.yml: {paths[0]} is fetched and {paths[1]} kept, not {CACHED}"
+    if "github.run_id" not in parts[0].get("with", {}).get("key", ""):
+        yield "retrain.yml: the key of what was kept before is taken"
+
+
+def by_hand_only_on_main(project: Project) -> Iterator[str]:
+    """Whoever starts a workflow by hand chooses the branch; these change what all others use."""
+    for file in sorted(NEVER_CANCELLED):
+        for name, job in project.workflows[file]["jobs"].items():
+            if "github.ref == 'refs/heads/main'" not in str(job.get("if", "")):
+                yield f"{file}, {name}: runs on any branch"
+
+
+def what_is_filled_in_is_not_dropped(project: Project) -> Iterator[str]:
+    """Of the runs of a group that wait GitHub drops all but the newest."""
+    workflow = project.workflows["retrain.yml"]
+    group = workflow["concurrency"]["group"]
+    asked = [f"inputs.{name}" for name in workflow["on"]["workflow_dispatch"]["inputs"]]
+    text = project.texts[f"{GITHUB}/workflows/retrain.yml"]
+    asked += sorted(set(re.findall(r"github\.event\.client_payload\.\w+", text)))
+    for name in asked:
+        if name not in group:
+            yield f"retrain.yml: {name} does not matter to the group"
 
 
 def secrets_are_listed(project: Project) -> Iterator[str]:
@@ -263,6 +305,9 @@ CHECKS: tuple[Callable[[Project], Iterator[str]], ...] = (
     concurrency_is_stated,
     jobs_have_an_end,
     caches_follow_lock_files,
+    a_training_that_is_cut_off_is_kept,
+    by_hand_only_on_main,
+    what_is_filled_in_is_not_dropped,
     secrets_are_listed,
     secrets_are_kept,
     forks_are_not_commented_on,

@@ -93,7 +93,8 @@ def test_add_makes_one_commit(project: Path, capsys: pytest.CaptureFixture[str])
     assert run(project, "git", "log", "--format=%s", "v1..") == (
         "Data set mine: 2 added, 1 relabelled\n"
     )
-    assert run(project, "git", "diff", "--name-only", "v1", "HEAD") == "data/raw/mine.dvc\n"
+    changed = run(project, "git", "diff", "--name-only", "v1", "HEAD")
+    assert changed == "data/raw/mine.dvc\nsplits/mine.csv\n"
     assert execute("diff", "HEAD", "--root", project) == 0
     assert capsys.readouterr().out == (
         "mine: 10 images at HEAD, 10 images in the workspace\nNothing differs.\n"

@@ -15,6 +15,8 @@ import tifffile
 from quantify.runs import draw, write_fields, write_image
 
 from sgseg.cli import parser
+from sgseg.commands import quantify as command
+from sgseg.commands.predict import local_predictor
 from sgseg.errors import InputError
 from sgseg.images.write import write_labels
 from sgseg.quantify import run as running
@@ -67,6 +69,34 @@ def test_quantify_with_a_model(
     assert (model["version"], model["members"]) == (str(bundle), 2)
     assert (model["threshold"], model["min_area_px"]) == (0.5, 4)
     assert "ensemble of 2 networks" in (out / "methods.txt").read_text()
+
+
+def test_a_password_in_the_address_of_a_server_is_kept_nowhere(
+    run: Run,
+    make_bundle: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    asked = []
+    bundle = make_bundle(2.0)
+    monkeypatch.setattr(command, "_served_version", lambda url: asked.append(url) or "7")
+    monkeypatch.setattr(command, "remote_predictor", lambda a: local_predictor(a, bundle))
+    write_fields(tmp_path, ["c1"])
+    out, secrets = tmp_path / "out", ("s3cr@t", "t0ken")
+    address = "https://ada:{}@lab.example/sgseg?token={}".format(*secrets)
+    given = ["--url", address, "--out", out]
+    assert run("quantify", tmp_path / "images", *given, *CHANNELS) == 0
+    # The server itself is asked with all of it.
+    assert asked == [address]
+    model = json.loads((out / "parameters.json").read_text())["model"]
+    assert model["url"] == "https://lab.example/sgseg"
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert out / "report.html" in files
+    for secret in secrets:
+        assert [path for path in files if secret.encode() in path.read_bytes()] == []
+        assert secret not in caplog.text
 
 
 @pytest.mark.usefixtures("no_report")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pandas as pd
 import pytest
 from lab_project import (
     IDENTITY,
+    PARAMS,
     PLACES,
     commit_all,
     dvc,
@@ -316,11 +319,11 @@ def test_one_commit_of_the_data_and_of_nothing_else(versioned: Path, more: Path)
     run(versioned, "git", "add", "notes.txt")
     outcome = carry_out(plan(versioned, more))
     assert outcome.commit
-    assert outcome.files == ("data/raw/mine.dvc",)
+    assert outcome.files == ("data/raw/mine.dvc", "splits/mine.csv")
     assert run(versioned, "git", "status", "--short") == "A  notes.txt\n M params.yaml\n"
     said = run(versioned, "git", "show", "--format=%B", "--name-only")
     assert said.startswith("Data set mine: 2 added\n\n10 images now.\n\nAdded:\n  cell 11\n")
-    assert said.endswith("data/raw/mine.dvc\n")
+    assert said.endswith("data/raw/mine.dvc\nsplits/mine.csv\n")
     assert not dvc(versioned, "status", "data/raw/mine.dvc", "--quiet")
     assert len(listing(versioned, "mine", "HEAD").images) == 10
 
@@ -393,6 +396,99 @@ def test_without_a_commit_it_is_said_what_to_commit(
     again = carry_out(plan(versioned, more))
     assert again.commit
     assert again.files == ("data/raw/mine.dvc", "splits/mine.csv")
+
+
+STAGES = """\
+stages:
+{stages}
+"""
+STAGE = """\
+  {name}:
+    cmd: {python} {root}/pipelines/{name}.py
+    deps: [{deps}]
+    outs: [{outs}]
+"""
+
+
+def with_stages(root: Path) -> None:
+    """The project's own scripts up to `split`, as stages of DVC."""
+    deps_and_outs = {
+        "ingest": ("data/raw/mine", "data/dataset"),
+        "validate": ("data/dataset", "data/validated"),
+        "split": ("data/dataset, data/validated/accepted.csv, splits/mine.csv", "data/split"),
+    }
+    stages = "".join(
+        STAGE.format(name=name, python=sys.executable, root=PARAMS.parent, deps=deps, outs=outs)
+        for name, (deps, outs) in deps_and_outs.items()
+    )
+    (root / "dvc.yaml").write_text(STAGES.format(stages=stages), encoding="utf-8")
+    commit_all(root, "stages")
+
+
+def test_the_sides_of_new_images_are_kept_at_once(versioned: Path, more: Path) -> None:
+    with_stages(versioned)
+    registry = versioned / "splits" / "mine.csv"
+    # A plan, as with --dry-run, assigns nothing.
+    addition = plan(versioned, more)
+    assert len(pd.read_csv(registry)) == 0
+    carry_out(addition)
+    rows = pd.read_csv(registry).set_index("image_id")["set"]
+    assert addition.trial is not None
+    assert rows.to_dict() == dict(addition.trial.sides)
+    assert {"cell 11", "cell 12"} <= set(rows.index)
+    assert run(versioned, "git", "status", "--short") == ""
+    before = registry.read_bytes()
+    dvc(versioned, "repro", "--quiet", "split")
+    roles = pd.read_csv(versioned / "data" / "split" / "roles.csv").set_index("image_id")["set"]
+    assert roles.to_dict() == rows.to_dict()
+    assert registry.read_bytes() == before
+    # And no image that was there moves when the next ones come.
+    carry_out(plan(versioned, write_folder(more.parent / "later", range(13, 23))))
+    after = pd.read_csv(registry).set_index("image_id")["set"]
+    assert len(after) == 20
+    assert after[rows.index].to_dict() == rows.to_dict()
+
+
+def test_a_side_that_is_given_meanwhile_is_not_lost(root: Path, more: Path) -> None:
+    addition = plan(root, more)
+    assign(root, addition, SIDES)
+    before = tree(root)
+    with pytest.raises(InputError, match="Give the command again"):
+        carry_out(addition)
+    assert tree(root) == before
+    carry_out(plan(root, more))
+    rows = pd.read_csv(root / "splits" / "mine.csv").set_index("image_id")["set"]
+    assert [rows[f"cell {number}"] for number in range(1, 9)] == SIDES
+    assert len(rows) == 10
+
+
+def test_sides_are_not_given_while_split_gives_some(root: Path, more: Path) -> None:
+    addition = plan(root, more)
+    (root / ".dvc/tmp").mkdir(parents=True)
+    (root / ".dvc/config").touch()
+    place, info = root / "splits" / "mine.csv", {"pid": os.getpid(), "cmd": "dvc repro split"}
+    (root / ".dvc/tmp/rwlock").write_text(json.dumps({"read": {str(place): [info]}}))
+    before = tree(root / "data"), place.read_bytes()
+    with pytest.raises(InputError, match=r"mine\.csv: is in use by `dvc repro split`"):
+        carry_out(addition)
+    assert (tree(root / "data"), place.read_bytes()) == before
+
+
+def test_a_data_set_that_is_too_small_is_not_assigned(root: Path, tmp_path: Path) -> None:
+    raw = root / "data" / "raw" / "mine"
+    for number in range(2, 9):
+        for kind in ("images", "masks"):
+            (raw / kind / f"cell {number}.png").unlink()
+    carry_out(plan(root, write_folder(tmp_path / "one", range(11, 12))))
+    assert len(pd.read_csv(root / "splits" / "mine.csv")) == 0
+
+
+def test_an_option_of_the_import_is_explained(root: Path, more: Path) -> None:
+    soft = np.linspace(0, 255, 48 * 48).reshape(48, 48).astype(np.uint8)
+    write_pair(more, "soft", picture(23), soft)
+    (said,) = problems(root, more)
+    settings = root / "data" / "raw" / "mine" / "dataset.yaml"
+    assert f"--mask-rule is an option of `sgseg import`: {settings} says it" in said
 
 
 def test_words() -> None:

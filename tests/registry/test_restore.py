@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,3 +136,89 @@ def test_a_decision_on_another_model(two: Path) -> None:
     evaluate(two, 0.9)
     assert "not the model of the decision" in track(two)
     assert everything(two) == before
+
+
+RETRAIN = "Retrain of abc1234: it may replace the model\n\nBetter.\n\nRetrain-Outcome: {}\n"
+
+
+def git(root: Path, *arguments: str) -> str:
+    """Run git as somebody, in the project."""
+    who = ("-c", "user.name=ada", "-c", "user.email=ada@lab.example", "-c", "commit.gpgsign=false")
+    done = subprocess.run(
+        ["git", *who, *arguments], cwd=root, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def commit(root: Path, message: str) -> str:
+    git(root, "commit", "--quiet", "--allow-empty", "--message", message)
+    return git(root, "rev-parse", "--short", "HEAD")
+
+
+@pytest.fixture
+def proposed(two: Path, forget: Callable[[], None]) -> tuple[Path, str]:
+    """A clone at the branch of a retrain, with a store that knows nothing; and its commit."""
+    git(two, "init", "--quiet", "--initial-branch=main")
+    commit(two, "begin")
+    git(two, "switch", "--quiet", "--create", "retrain/abc1234")
+    forget()
+    return two, commit(two, RETRAIN.format("promote"))
+
+
+def test_a_proposed_model_waits_for_the_merge_in_any_store(proposed: tuple[Path, str]) -> None:
+    root, retrain = proposed
+    said = track(root)
+    assert f"is proposed by the retrain {retrain}, which is not merged; `sgseg promote`" in said
+    assert aliases_of(reopen(root)) == {"challenger": 1}
+    before = everything(root)
+    track(root)
+    assert everything(root) == before
+    # Looked at, and something written on top of it.
+    commit(root, "a word in the report")
+    assert f"the retrain {retrain}, which is not merged" in track(root)
+    git(root, "switch", "--quiet", "main")
+    git(root, "merge", "--quiet", "--no-ff", "--no-edit", "retrain/abc1234")
+    assert track(root) == "reports/promotion: put back; it is version 1, the champion"
+    assert champion(root) == 1
+
+
+def test_a_fresh_store_gets_the_champion_of_a_merged_retrain(proposed: tuple[Path, str]) -> None:
+    root, _ = proposed
+    git(root, "switch", "--quiet", "main")
+    git(root, "merge", "--quiet", "--ff-only", "retrain/abc1234")
+    # And on a branch that left main later.
+    git(root, "switch", "--quiet", "--create", "feature")
+    commit(root, "a feature")
+    track(root)
+    assert champion(root) == 1
+
+
+def test_what_the_remote_has_on_its_main_branch_is_merged(proposed: tuple[Path, str]) -> None:
+    root, _ = proposed
+    git(root, "branch", "--quiet", "--delete", "--force", "main")
+    git(root, "update-ref", "refs/remotes/origin/trunk", "HEAD~1")
+    git(root, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk")
+    assert "not merged" in track(root)
+    git(root, "update-ref", "refs/remotes/origin/trunk", "HEAD")
+    track(root)
+    assert champion(root) == 1
+
+
+def test_without_a_main_branch_the_commit_itself_says_it(proposed: tuple[Path, str]) -> None:
+    root, _ = proposed
+    git(root, "branch", "--quiet", "--delete", "--force", "main")
+    assert "not merged" in track(root)
+    assert champion(root) is None
+    commit(root, "on it goes")
+    track(root)
+    assert champion(root) == 1
+
+
+def test_another_project_s_git_is_not_asked(
+    proposed: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, _ = proposed
+    git(tmp_path, "init", "--quiet", "other")
+    # As in a hook of another repository.
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
+    assert "not merged" in track(root)

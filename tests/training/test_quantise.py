@@ -78,6 +78,31 @@ def test_windows_of_large_images_are_enough() -> None:
     assert shapes == [(1, SIDE_PX, SIDE_PX, 1)] * 2
 
 
+SIZES = ((200, 300), (256, 256), (64, 90), (400, 31))
+
+
+def test_windows_are_as_large_as_the_smallest_image() -> None:
+    rng = np.random.default_rng(0)
+    given = [rng.standard_normal(size, dtype=np.float32) for size in SIZES]
+    reader = _Images("image", given)
+    windows = [feed["image"][0, ..., 0] for feed in iter(reader.get_next, None)]
+    assert [window.shape for window in windows] == [(64, 31)] * 4
+    # (200 - 64) / 2 = 68, (300 - 31) / 2 = 134.5.
+    assert np.array_equal(windows[0], given[0][68:132, 134:165])
+
+
+@pytest.mark.parametrize("sizes", [SIZES[:3], SIZES, [(5, 7), (9, 4)]], ids=str)
+@pytest.mark.parametrize("exported", ["unet"], indirect=True)
+def test_images_of_different_sizes(exported: Path, sizes: list[tuple[int, int]]) -> None:
+    target = exported.with_name("int8.onnx")
+    rng = np.random.default_rng(0)
+    quantise(exported, target, [rng.standard_normal(size, dtype=np.float32) for size in sizes])
+    image = rng.standard_normal((48, 61), dtype=np.float32)
+    found = OnnxNetwork(target, margin_px=None)(image)
+    assert found.shape == image.shape
+    assert np.isfinite(found).all()
+
+
 def test_few_are_spread_evenly() -> None:
     names = [f"{number:03}" for number in range(100)]
     # 99 / 11 = 9: every ninth, first and last included.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 _DESCRIPTION = """\
 Bring in your own images and masks. Every file is read and checked first; if anything is wrong, all
@@ -124,10 +127,14 @@ def run(arguments: argparse.Namespace) -> int:
         replace=arguments.replace,
     )
     start_registry(root / "splits" / f"{arguments.name}.csv")
-    if not arguments.no_dvc:
-        track(folder, root=root)
+    tracked = not arguments.no_dvc and track(folder, root=root)
     if arguments.use:
         use_source(arguments.name, params=root / "params.yaml")
+    if tracked:
+        name = arguments.name
+        changed = f"data/raw/.gitignore data/raw/{name}.dvc splits/{name}.csv"
+        changed += " params.yaml" if arguments.use else ""
+        logger.info("To keep this version: git add %s && git commit", changed)
     return 0
 
 

@@ -10,18 +10,19 @@ from pathlib import Path, PurePosixPath
 
 from sgseg.config import load_params
 from sgseg.dataset import commit, source
-from sgseg.dataset.add_text import commit_message
+from sgseg.dataset.add_text import commit_message, said_by_the_data_set
 from sgseg.dataset.commit import Commit, commit_files
 from sgseg.dataset.difference import DataDifference, compare_versions
 from sgseg.dataset.entries import find_entries
 from sgseg.dataset.importer import RESERVED, Samples, check_files, folders, here_or_below
+from sgseg.dataset.in_use import held, refuse_in_use
 from sgseg.dataset.merge import Merge, hard_link, lay_out, merge
 from sgseg.dataset.new_samples import describe
 from sgseg.dataset.pairs import Found, find_pairs
 from sgseg.dataset.placing import placing, recover
 from sgseg.dataset.pointer import changed_files
 from sgseg.dataset.raw import IMAGES, MASKS, SAMPLES, read_settings
-from sgseg.dataset.registry import start_registry
+from sgseg.dataset.registry import read_registry, start_registry, write_registry
 from sgseg.dataset.trial import Trial, try_out
 from sgseg.dataset.versions import listing
 from sgseg.errors import InputError, Problem
@@ -42,7 +43,8 @@ class Addition:
     trial : what the stages up to `split` say of the data set as it will be; None if there is
         nothing to do
     unfinished : whether an earlier addition was interrupted before its commit
-    stamps : size and time of each file of the data set when it was looked at
+    stamps : size and time of each file of the data set, and of its registry, when they were looked
+        at
     """
 
     root: Path
@@ -98,7 +100,7 @@ def plan_addition(
     root = Path(root)
     params = load_params(root / "params.yaml")
     target = _target(root, name or params.data.source)
-    stamps = _stamps(target)
+    stamps = _stamps(target, _registry(root, target.name))
     src = Path(src)
     merged = _read_all(
         target,
@@ -120,12 +122,13 @@ def plan_addition(
 def carry_out(addition: Addition, *, with_commit: bool = True) -> Outcome:
     """Put the merged data set in its place, hand it to DVC, and make one commit of it.
 
-    Interrupted at any point and given again, it ends the same.
+    The commit holds the sides of the new images too: the test set is for ever, whatever becomes of
+    the networks that are trained next. Interrupted at any point and given again, it ends the same.
 
     Raises
     ------
     InputError
-        The data set was changed since it was looked at, or DVC refuses it.
+        The data set was changed since it was looked at, a stage is at it, or DVC refuses it.
     OSError
         Copying failed: the data set is as it was.
     """
@@ -134,7 +137,7 @@ def carry_out(addition: Addition, *, with_commit: bool = True) -> Outcome:
     if addition.merged:
         with placing(target, check=lambda: _refuse_changed(addition)) as folder:
             lay_out(addition.merged, folder, keep=hard_link, bring=shutil.copyfile)
-    start_registry(_registry(root, target.name))
+    _assign(addition)
     if not source.has_dvc(root):
         return Outcome(False, Commit(reason="there is no DVC here"), ())
     source.add(target, root=root)
@@ -200,7 +203,8 @@ def _read_all(
 
 def _refused(target: Path, problems: Sequence[Problem]) -> InputError:
     count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-    return InputError(*problems, title=f"{count}; nothing was added to {target}:")
+    told = (said_by_the_data_set(problem, target) for problem in problems)
+    return InputError(*told, title=f"{count}; nothing was added to {target}:")
 
 
 def _unfinished(root: Path, merged: Merge) -> bool:
@@ -247,29 +251,43 @@ def _registry(root: Path, name: str) -> Path:
     return root / "splits" / f"{name}.csv"
 
 
-def _stamps(folder: Path) -> Stamps:
-    stamps = {}
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            path = Path(parent, name)
-            found = path.lstat()
-            stamps[path] = (found.st_size, found.st_mtime_ns)
-    return stamps
+def _assign(addition: Addition) -> None:
+    """Let splits/<name>.csv be what `split` will make of it."""
+    registry = _registry(addition.root, addition.name)
+    with held(registry):
+        if addition.trial is not None:
+            before, after = read_registry(registry), addition.trial.assigned
+            # What somebody else has assigned meanwhile was not known to the trial.
+            if len(before.merge(after)) < len(before):
+                raise _changed(registry)
+            if len(after) > len(before):
+                write_registry(registry, after)
+        start_registry(registry)
+
+
+def _stamps(folder: Path, registry: Path) -> Stamps:
+    paths = [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+    paths += [registry] if registry.exists() else []
+    found = {path: path.lstat() for path in paths}
+    return {path: (status.st_size, status.st_mtime_ns) for path, status in found.items()}
 
 
 def _refuse_changed(addition: Addition) -> None:
-    if _stamps(addition.merged.target) != addition.stamps:
-        what = "was changed while the new images were looked at"
-        remedy = "Nothing was added. Give the command again."
-        raise InputError(Problem(str(addition.merged.target), what, remedy=remedy))
+    target, registry = addition.merged.target, _registry(addition.root, addition.name)
+    # `split` reads it at its beginning and writes it at its end.
+    refuse_in_use(registry)
+    if _stamps(target, registry) != addition.stamps:
+        raise _changed(target)
+
+
+def _changed(path: Path) -> InputError:
+    what = "was changed while the new images were looked at"
+    return InputError(Problem(str(path), what, remedy="Give the command again."))
 
 
 def _files_to_commit(root: Path, name: str) -> list[str]:
-    """What of the data set git does not have yet; of the registry only its beginning."""
-    paths = [f"data/raw/{name}.dvc", "data/raw/.gitignore"]
-    registry = f"splits/{name}.csv"
-    if not commit.is_committed(root, registry):
-        paths.append(registry)
+    """What of the data set and its registry git does not have yet."""
+    paths = [f"data/raw/{name}.dvc", f"splits/{name}.csv", "data/raw/.gitignore"]
     return commit.uncommitted(root, [path for path in paths if (root / path).exists()])
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from sgseg.dataset.difference import DataDifference
 from sgseg.dataset.merge import Merge
+from sgseg.dataset.raw import SETTINGS
 from sgseg.dataset.registry import DEVELOPMENT, TEST
 from sgseg.dataset.trial import Trial
+from sgseg.errors import Problem
 
 FEW = 20  # names that are spelled out
 _TURNS = ("", "turned by 90°", "turned by 180°", "turned by 270°")
@@ -65,6 +69,17 @@ def table(rows: Sequence[Sequence[object]]) -> list[str]:
         ).rstrip()
         for row in texts
     ]
+
+
+def said_by_the_data_set(problem: Problem, target: Path) -> Problem:
+    """A problem whose remedy is an option that only an import has, and where that stands now."""
+    if "--mask-rule" not in problem.remedy:
+        return problem
+    hint = (
+        f"--mask-rule is an option of `sgseg import`: {target / SETTINGS} says it for all masks of "
+        "the data set, as `masks`."
+    )
+    return replace(problem, remedy=f"{problem.remedy} {hint}")
 
 
 def commit_message(name: str, difference: DataDifference, *, n_images: int) -> str:

@@ -10,29 +10,38 @@ from pathlib import Path
 
 import psutil
 
+from sgseg.dataset.in_use import held, refuse_in_use
+
 
 @contextmanager
 def placing(target: Path, *, check: Callable[[], None] | None = None) -> Iterator[Path]:
     """A new folder beside `target` that takes its place at the end, or vanishes on an error.
 
     `check` is called right before; if it raises, `target` stays as it is.
+
+    Raises
+    ------
+    InputError
+        A stage that DVC runs reads or writes `target`, before or at the end; it stays as it is.
     """
+    refuse_in_use(target)
     new = target.with_name(f".{target.name}.new-{os.getpid()}")
     old = target.with_name(f".{target.name}.old-{os.getpid()}")
     new.mkdir(parents=True)
     try:
         yield new
-        if check is not None:
-            check()
-        replaced = target.exists()
-        if replaced:
-            target.rename(old)
-        try:
-            new.rename(target)
-        except OSError:
+        with held(target):
+            if check is not None:
+                check()
+            replaced = target.exists()
             if replaced:
-                old.rename(target)
-            raise
+                target.rename(old)
+            try:
+                new.rename(target)
+            except OSError:
+                if replaced:
+                    old.rename(target)
+                raise
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -45,7 +45,7 @@ def track(folder: str | Path, *, root: str | Path = Path()) -> bool:
         )
         return False
     pointer = add(folder, root=root).relative_to(root).as_posix()
-    logger.info("DVC keeps it: commit %s, and `dvc push` it to a remote", pointer)
+    logger.info("DVC keeps it (%s)", pointer)
     return True
 
 

@@ -37,6 +37,7 @@ class Trial:
     pairs : images that show the same, as in its copies.json
     findings : what is wrong with images, by `validate`
     sides : test or development, by image; empty if the data set is too small to be split
+    assigned : what splits/<source>.csv will hold, see `registry`; as it is now if it is too small
     granules_before : of each image whose mask is replaced
     shortage : why it cannot be split
     """
@@ -45,6 +46,7 @@ class Trial:
     pairs: tuple[Mapping[str, Any], ...]
     findings: tuple[Problem, ...]
     sides: Mapping[str, str]
+    assigned: pd.DataFrame
     granules_before: Mapping[str, int]
     shortage: tuple[Problem, ...] = ()
 
@@ -84,6 +86,7 @@ def try_out(merged: Merge, *, params: Params, registry: Path) -> Trial:
         findings, shortage = _validate(merged, dataset, validated, params)
         _refuse_torn(merged, manifest, before, registry)
         sides: dict[str, str] = {}
+        assigned = before
         if not shortage:
             copied = root / registry.name
             if registry.exists():
@@ -92,6 +95,7 @@ def try_out(merged: Merge, *, params: Params, registry: Path) -> Trial:
                 split(dataset, validated, root / "split", registry=copied, params=params.split)
                 roles = pd.read_csv(root / "split" / "roles.csv", dtype=str, keep_default_na=False)
                 sides = dict(zip(roles["image_id"], roles["set"], strict=True))
+                assigned = read_registry(copied)
             except InputError as error:
                 shortage = [
                     Problem(str(registry), item.what, item.expected, item.remedy)
@@ -104,6 +108,7 @@ def try_out(merged: Merge, *, params: Params, registry: Path) -> Trial:
         pairs=tuple(copies["pairs"]),
         findings=tuple(findings),
         sides=sides,
+        assigned=assigned,
         granules_before=_granules_before(merged, manifest),
         shortage=tuple(shortage),
     )

@@ -22,6 +22,7 @@ from sgseg.registry.models import (
     versions_of,
 )
 from sgseg.registry.registration import Save, register, save_for_serving
+from sgseg.registry.unmerged import unmerged_retrain
 from sgseg.registry.verdict import PROPOSED, decision_digest, show_decision, tag_decision
 from sgseg.tracking.identity import RUN_FILE
 from sgseg.tracking.store import failures_named
@@ -45,7 +46,8 @@ def put_back(root: str | Path = ".", *, save: Save = save_for_serving) -> PutBac
 
     The champion is set only where the store has no record of this bundle, and only if it has no
     champion or the very one that the decision was against: it never goes backwards, nor to a model
-    that a person has taken out of use.
+    that a person has taken out of use, nor to one that is proposed and not merged: by its tag in
+    the store that it was trained with, by git in any other.
 
     Returns
     -------
@@ -88,12 +90,14 @@ def put_back(root: str | Path = ".", *, save: Save = save_for_serving) -> PutBac
     if CHALLENGER not in noted:
         why = f"evaluated: {cv.name}"
         moved = change_alias(registry, CHALLENGER, version, how="put back", why=why) is not None
-    crowned, note = _champion(registry, version, decision)
+    crowned, note = _champion(root, registry, version, decision)
     what: What = "already there" if known and not moved and not crowned else "put back"
     return PutBack(what, note)
 
 
-def _champion(registry: Registry, version: Version, decision: Decision) -> tuple[bool, str]:
+def _champion(
+    root: Path, registry: Registry, version: Version, decision: Decision
+) -> tuple[bool, str]:
     """Set the alias if that is due; whether it was, and what to say about it."""
     name = f"version {version.number}"
     with failures_named(registry.store.uri):
@@ -114,7 +118,7 @@ def _champion(registry: Registry, version: Version, decision: Decision) -> tuple
             f"{name} was compared with another champion than version {at.number}, which stays; "
             "`sgseg promote` compares them"
         )
-    withheld = _withheld(registry, version)
+    withheld = _withheld(root, registry, version)
     if withheld:
         return False, f"{name} {withheld}"
     change = change_alias(
@@ -130,10 +134,16 @@ def _champion(registry: Registry, version: Version, decision: Decision) -> tuple
     return change is not None, f"it is {name}, the champion"
 
 
-def _withheld(registry: Registry, version: Version) -> str:
+def _withheld(root: Path, registry: Registry, version: Version) -> str:
     """Why a version that the gate passed is not for `sgseg track` to put to use; mostly empty."""
     if PROPOSED in version.tags:
         return "is proposed; `sgseg promote` makes it the champion"
+    retrain = unmerged_retrain(root)
+    if retrain:
+        return (
+            f"is proposed by the retrain {retrain}, which is not merged; `sgseg promote` makes it "
+            "the champion after the merge"
+        )
     bundle, networks = version.bundle, version.networks
     taken = withdrawn(read_log(registry), CHAMPION, bundle=bundle, networks=networks)
     if taken is None:

@@ -55,7 +55,9 @@ def quantise(source: Path, target: Path, images: Sequence[FloatImage]) -> None:
         ONNX files, (n, h, w, 1) -> (n, h, w, 1).
     images
         Normalised training images (h, w) of this network, not many (`few`), from whose middle the
-        ranges of activations are taken: a range ends at the 99.999th percentile.
+        ranges of activations are taken: a range ends at the 99.999th percentile. Of each as much is
+        taken as the smallest of them has, side by side: the percentiles want one shape. It need be
+        no multiple of anything, as a network takes any size; but little is found on few pixels.
 
     Raises
     ------
@@ -97,16 +99,18 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
     """Windows of images, one after the other, as ONNX Runtime asks for them."""
 
     def __init__(self, name: str, images: Sequence[FloatImage]) -> None:
-        self._feeds = ({name: _window(image)} for image in images)
+        # By side, as one image may be low and another narrow.
+        height, width = (min(SIDE_PX, *(image.shape[axis] for image in images)) for axis in (0, 1))
+        self._feeds = ({name: _window(image, height, width)} for image in images)
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self._feeds, None)
 
 
-def _window(image: FloatImage) -> NDArray[np.float32]:
-    """The middle of an image (h, w), as a network takes it."""
+def _window(image: FloatImage, height: int, width: int) -> NDArray[np.float32]:
+    """The middle of an image (h, w), which is at least as large, as a network takes it."""
     rows, columns = (
-        slice(max(0, (size - SIDE_PX) // 2), max(0, (size - SIDE_PX) // 2) + SIDE_PX)
-        for size in image.shape
+        slice((size - side) // 2, (size - side) // 2 + side)
+        for size, side in zip(image.shape, (height, width), strict=True)
     )
     return np.ascontiguousarray(image[rows, columns][None, ..., None])
