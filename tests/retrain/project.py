@@ -76,7 +76,7 @@ def make(home: Path, *, push: bool = True) -> Path:
     (home / "remote").mkdir()
     (root / "splits/lab.csv").write_text("image_id,set\n")
     (root / ".gitignore").write_text(
-        "/data/\n!/data/raw\n/models/\n/reports/\n/.dvc/tmp/\n/.dvc/cache/\n"
+        "/data/\n!/data/raw\n/models/\n/reports/\n/.dvc/tmp/\n/.dvc/cache/\n/.dvc/config.local\n"
     )
     (root / "data/.gitignore").write_text("")
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -121,14 +121,26 @@ class FakeDvc(Dvc):
     """DVC as a retrain sees it; `log` is what it was asked."""
 
     log: list[str] = field(default_factory=list)
-    remote: str = "../remote"
+
+    @property
+    def project(self) -> Path:
+        """The one that the cache and the remote belong to."""
+        shared = self.root / ".dvc/config.local"
+        return Path(shared.read_text()) if shared.is_file() else self.root
 
     @property
     def cache(self) -> Path:
-        return self.root / ".dvc/cache"
+        return self.project / ".dvc/cache"
+
+    @property
+    def remote(self) -> Path:
+        return self.project.parent / "remote"
 
     def has_remote(self) -> bool:
-        return (self.root / self.remote).is_dir()
+        return self.remote.is_dir()
+
+    def share(self, root: Path) -> None:
+        (root / ".dvc/config.local").write_text(str(self.project))
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> Done:
         self.log.append(" ".join(arguments))
@@ -149,6 +161,9 @@ class FakeDvc(Dvc):
         raise AssertionError(arguments)
 
     def status(self, *targets: str) -> Mapping[str, Sequence[Any]]:
+        if targets == (f"{RAW}.dvc",):
+            same = _digest(self.root / RAW) == (self.root / f"{RAW}.dvc").read_text()
+            return {} if same else {RAW: ["changed outs"]}
         lock = self._lock()
         changed = {}
         for stage in ALL[:-1]:
@@ -167,14 +182,14 @@ class FakeDvc(Dvc):
 
     def upload(self, digests: Sequence[str]) -> None:
         for digest in digests:
-            source, target = self.cache / digest, self.root / self.remote / digest
+            source, target = self.cache / digest, self.remote / digest
             if source.exists() and not target.exists():
                 _copy(source, target)
 
     def _bring(self, words: Sequence[str], *, fetch: bool) -> Done:
         raw = f"{RAW}.dvc"
         if fetch:
-            for item in (self.root / self.remote).iterdir():
+            for item in self.remote.iterdir():
                 if not (self.cache / item.name).exists():
                     _copy(item, self.cache / item.name)
         made = {GIVES[s]: d for s in ALL if (d := self._lock().get(f"out:{s}"))}
@@ -234,8 +249,13 @@ class FakeDvc(Dvc):
         (self.root / "dvc.lock").write_text(json.dumps(content, indent=1))
 
 
+ran: list[str] = []
+"""Stages that ran, in their order."""
+
+
 def run_stage(root: Path, stage: str, target: Path, env: Mapping[str, str]) -> str:
     """What the stages do; what they say if they fail. Trained models get better with each image."""
+    ran.append(stage)
     images = sorted((root / RAW).iterdir())
     if stage == "validate":
         bad = [
@@ -261,7 +281,8 @@ def run_stage(root: Path, stage: str, target: Path, env: Mapping[str, str]) -> s
 def decide(root: Path) -> bool:
     """The gate: the model against the champion of the project's registry."""
     score = float((root / "models/evaluated/score").read_text())
-    registry = root.parent / "champion"
+    registry = Path(os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///"))
+    registry = registry.parent.parent / "champion"
     champion = float(registry.read_text()) if registry.is_file() else 0.0
     better = score > champion
     decision = {"outcome": "promote" if better else "keep", "score": score, "champion": champion}
@@ -289,7 +310,7 @@ def report(root: str | Path, folder: str | Path, **about: Any) -> None:
 def tools(log: list[str] | None = None, **changes: Any) -> Tools:
     said = [] if log is None else log
     made = {
-        "dvc": lambda root, handles: FakeDvc(root, handles, said),
+        "dvc": lambda root: FakeDvc(root, said),
         "judge": FakeJudge(),
         "report": report,
     }
@@ -345,7 +366,9 @@ def die_at(count: int) -> None:
         return call
 
     # Before each command of git, each of DVC and each step of a stage.
-    Repository.run = counted(Repository.run)
+    Repository._call = counted(Repository._call)
     FakeDvc.run = counted(FakeDvc.run)
     FakeDvc._write_lock = counted(FakeDvc._write_lock)
     Path.replace = counted(Path.replace)
+    Path.rename = counted(Path.rename)
+    shutil.rmtree = counted(shutil.rmtree)

@@ -139,10 +139,38 @@ def test_outputs_are_those_on_the_way_to_a_stage(tmp_path: Path) -> None:
 
 def test_children_find_this_python(small: Dvc) -> None:
     where = subprocess.run(
-        [sys.executable, "-c", "import sgseg.retrain.dvc as d; print(d._environment()['PATH'])"],
+        [
+            sys.executable,
+            "-c",
+            "import sgseg.retrain.dvc as d; print(d._environment(d.Path('/there'))['PATH'])",
+        ],
         env={"PATH": "/nowhere"},
         capture_output=True,
         text=True,
         check=True,
     ).stdout
     assert where.startswith(str(Path(sys.executable).parent))
+
+
+def test_a_copy_has_cache_remotes_and_rights(small: Dvc, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere/copy"
+    (copy / ".dvc").mkdir(parents=True)
+    (small.root / ".dvc/config.local").write_text(
+        "['remote \"lab\"']\n    url = https://lab.example\n    password = of Ada\n"
+    )
+    small.share(copy)
+    git(copy, "init", "-q")
+    theirs = Dvc(copy)
+    assert theirs.ask("cache", "dir").strip() == str(small.root / ".dvc/cache")
+    # The address is relative to the project's settings.
+    remotes = {
+        line.split()[0]: line.split()[1] for line in theirs.ask("remote", "list").splitlines()
+    }
+    assert remotes["lab"] == "https://lab.example"
+    assert (copy / ".dvc" / remotes["share"]).resolve() == small.root.parent / "remote"
+    written = copy / ".dvc/config.local"
+    assert "password = of Ada" in written.read_text()
+    assert written.stat().st_mode & 0o077 == 0
+    (small.root / ".dvc/config.local").unlink()
+    small.share(copy)
+    assert "Ada" not in written.read_text()

@@ -40,8 +40,8 @@ def test_the_last_lines_say_what_to_do() -> None:
         "Trained; the gate passes it: proposed on branch retrain/1\n"
         "  Better.\n"
         "Report: reports/retrain/report.html\n"
+        "To look at it: git switch retrain/1 && dvc checkout --with-deps promote quantify\n"
         "Pull request: from retrain/1. After the merge: make promote\n"
-        "Back to where you were: git switch -\n"
     )
     assert said(Outcome("refused by validation", problems=("a.tif: cut off",))) == (
         "The data are refused; nothing was trained\n"

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sgseg.errors import InputError
-from sgseg.retrain.settings import digest, edited, parse, write
+from sgseg.retrain.settings import edited, parse, write
 
 ROOT = Path(__file__).parents[2]
 TEXT = """\
@@ -81,7 +81,3 @@ def test_what_is_not_allowed_is_refused(tmp_path: Path, values: dict[str, object
     with pytest.raises(InputError):
         write(tmp_path, (ROOT / "params.yaml").read_bytes(), values)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_digest_names_the_values() -> None:
-    assert digest({"a.b": 1, "c.d": 2}) == digest({"c.d": 2, "a.b": 1}) != digest({"a.b": 1})

@@ -109,8 +109,8 @@ class Settings:
                     "unit cells",
                     "nothing to find cells by",
                     "a nuclear channel, or cells or nuclei segmented elsewhere",
-                    "Without them say what granules are counted in: --unit image (a crop around one "
-                    "cell) or --unit foreground (cells, nobody knows how many).",
+                    "Without them say what granules are counted in: --unit image (a crop around "
+                    "one cell) or --unit foreground (cells, nobody knows how many).",
                 )
             )
         if cells and self.unit != "cells":

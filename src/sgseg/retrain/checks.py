@@ -1,22 +1,26 @@
-"""Whether a retrain can begin: the place, the tree, the data it is about."""
+"""Whether a retrain can begin: the place, what is not committed, the data, the branch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from fnmatch import fnmatch
+import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from sgseg.config import load_params
 from sgseg.errors import InputError, Problem
 from sgseg.retrain import settings
-from sgseg.retrain.delivery import DECISION, LOCK_FILE, LOG, PAGE
+from sgseg.retrain.dvc import Dvc
 from sgseg.retrain.git import Repository
 
-WRITTEN = (LOCK_FILE, "splits/*.csv", LOG, PAGE, DECISION)
-"""Tracked files that stages and a retrain write: a killed one may have left them changed."""
+SHAPING = (settings.PARAMS, "dvc.yaml", "pipelines", "src", "data/raw/*.dvc", "splits")
+"""Files and folders in git on which stages depend."""
+COMMIT_FIRST = (
+    "A retrain is of a commit, and these differ from it: commit them first, or give parameters "
+    "with --set"
+)
+logger = logging.getLogger(__name__)
 
 
 def check_place(root: Path) -> None:
@@ -31,81 +35,78 @@ def check_place(root: Path) -> None:
     problems = []
     if not (root / ".dvc").is_dir():
         problems.append(Problem(str(root), "no DVC here", remedy="Run `dvc init`."))
-    for name in ("params.yaml", "dvc.yaml"):
+    for name in (settings.PARAMS, "dvc.yaml"):
         if not (root / name).is_file():
             remedy = "Run from the project's root."
             problems.append(Problem(str(root / name), "no such file", remedy=remedy))
-    if repository.commit_of("HEAD") is None:
+    if root.is_dir() and repository.commit_of("HEAD") is None:
         expected = "a project under git with a commit"
         problems.append(Problem(str(root), "no commit that could be retrained", expected))
     if problems:
         raise InputError(*problems)
 
 
-def check_tree(
-    repository: Repository,
-    *,
-    before: bytes,
-    values: Mapping[str, Any],
-    base: str | None = None,
-) -> None:
-    """No tracked file is changed but what stages write, and params.yaml by these very values.
-
-    Parameters
-    ----------
-    before
-        params.yaml of the commit.
-    base
-        The commit that must still be checked out; None: any.
+def check_tree(repository: Repository, dvc: Dvc, source: str) -> None:
+    """Nothing that a user may take for a part of the retrain is missing in the commit.
 
     Raises
     ------
     InputError
-        Others are; all of them are named. Or git is at work, or on another commit.
+        Files on which stages depend are changed, or the data set is not in git or changed since it
+        was added; all of them are named.
     """
-    repository.wait_until_idle()
-    if base is not None and repository.commit_of("HEAD") != base:
-        raise InputError(
-            Problem(
-                str(repository.root),
-                f"another commit than {base[:7]} was checked out meanwhile",
-                remedy="Go back to it and give the same command again: nothing is trained again.",
-            )
-        )
-    changed = [name for name in repository.changed() if not _is_written(name)]
-    if settings.PARAMS in changed and values:
-        text = settings.edited(before.decode("utf-8"), values).encode("utf-8")
-        if (repository.root / settings.PARAMS).read_bytes() == text:
-            changed.remove(settings.PARAMS)
-    if changed:
-        remedy = "Commit them, or put them aside (`git stash`), and give the command again."
-        if base is not None:
-            remedy += " Nothing is trained again."
-        raise InputError(
-            *[
-                Problem(name, "changed and not committed" if base is None else "changed meanwhile")
-                for name in changed
-            ],
-            title=f"A retrain is of a commit, and these files differ from it. {remedy}",
-        )
+    problems = [Problem(name, "changed and not committed") for name in repository.changed(*SHAPING)]
+    tracked = f"{raw_data(source)}.dvc"
+    if (repository.root / tracked).is_file():
+        if repository.content("HEAD", tracked) is None:
+            problems.append(Problem(tracked, "not committed"))
+        elif (repository.root / raw_data(source)).is_dir() and _differs(dvc, tracked):
+            remedy = "`sgseg data add` or `dvc add` keeps that; then commit."
+            problems.append(Problem(raw_data(source), "files are new, changed or gone", "", remedy))
+    if problems:
+        raise InputError(*problems, title=COMMIT_FIRST)
 
 
-def _is_written(name: str) -> bool:
-    return any(fnmatch(name, pattern) for pattern in WRITTEN)
+def _differs(dvc: Dvc, tracked: str) -> bool:
+    try:
+        return bool(dvc.status(tracked))
+    except InputError as error:
+        # Somebody may be at work there, which is none of a retrain's business.
+        logger.info("Whether %s is as it was added cannot be said: %s", tracked, error)
+        return False
 
 
-def mend_lock_file(repository: Repository, base: str) -> None:
-    """Begin at the commit's dvc.lock, whatever a killed DVC has left of it.
+def check_name(branch: str, taken: Iterable[str]) -> None:
+    """Beside the branches that there are, one of this name is possible.
 
-    The results of the stages that it had finished are in DVC's cache of runs, from which they come
-    back in a moment.
+    Raises
+    ------
+    InputError
+        git keeps branches like files: `retrain/1` cannot be where `retrain` is.
     """
-    repository.put_back(base, [LOCK_FILE])
+    for other in sorted(taken):
+        if branch.startswith(f"{other}/") or other.startswith(f"{branch}/"):
+            remedy = "Rename that one, or choose another name with --branch."
+            what = f"cannot be made: git allows none beside the branch {other}"
+            raise InputError(Problem(f"branch {branch}", what, remedy=remedy))
 
 
-def data_source(root: Path) -> str:
-    """The name of the data set in use."""
-    return load_params(root / settings.PARAMS).data.source
+def source_at(repository: Repository, commit: str, values: Mapping[str, Any]) -> str:
+    """The name of the data set that is in use at a commit, or by the values given.
+
+    Raises
+    ------
+    InputError
+        The commit has no such parameter.
+    """
+    if "data.source" in values:
+        return str(values["data.source"])
+    try:
+        content = yaml.safe_load(repository.content(commit, settings.PARAMS) or b"")
+        return str(content["data"]["source"])
+    except (yaml.YAMLError, LookupError, TypeError):
+        what = f"data.source is not there at {commit[:7]}"
+        raise InputError(Problem(settings.PARAMS, what)) from None
 
 
 def raw_data(source: str) -> str:
@@ -114,7 +115,13 @@ def raw_data(source: str) -> str:
 
 
 def raw_file(root: Path, source: str) -> str | None:
-    """Its .dvc file; None where a stage makes it."""
+    """Its .dvc file; None where a stage makes it, or git has it.
+
+    Raises
+    ------
+    InputError
+        None of them.
+    """
     name = f"{raw_data(source)}.dvc"
     if (root / name).is_file():
         return name
@@ -126,7 +133,7 @@ def raw_file(root: Path, source: str) -> str | None:
     raise InputError(
         Problem(
             raw_data(source),
-            "no such data set, and nothing says how to get it",
+            "no such data set in the commit, and nothing says how to get it",
             f"{name}, which `sgseg import` writes",
             "Commit that file, or choose another data.source in params.yaml.",
         )

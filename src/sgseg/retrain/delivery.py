@@ -1,11 +1,12 @@
-"""From finished files to a branch: one commit, pushed, then checked out; whole or not at all.
+"""From finished files to a branch: one commit, on a branch of the clone, then pushed.
 
-A ref of our own holds the commit from the moment it exists until everything is where it belongs.
-Whoever comes after a process that was killed in between finishes it.
+The branch is made in one step, so it is there whole or not at all. One that is in the clone alone
+is of a retrain that was killed or did not push; it is pushed by the next that does.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sgseg.errors import InputError, Problem
-from sgseg.images.write import replacing
-from sgseg.retrain.git import PENDING, GitError, Repository, trailers
+from sgseg.retrain.git import GitError, Repository, trailers
 from sgseg.retrain.outcome import Outcome, What
 
 LOCK_FILE, LOG = "dvc.lock", "registry/history.jsonl"
@@ -24,11 +24,20 @@ MADE_FROM = {PAGE: "reports/retrain/summary.md", DECISION: "reports/promotion/de
 
 @dataclass(frozen=True)
 class Delivery:
-    """A commit for a branch, and what is to be said of it."""
+    """The commit of a retrain, and what it says of itself.
+
+    Parameters
+    ----------
+    base
+        The commit that it was made from.
+    inputs
+        What tells this retrain from others, see `inputs`.
+    """
 
     commit: str
     branch: str
     base: str
+    inputs: str
     outcome: What
     reasons: tuple[str, ...]
     decision: Mapping[str, Any] | None
@@ -45,72 +54,67 @@ class Delivery:
         )
 
 
-def written_files(root: Path, source: str) -> list[str]:
-    """The files that a commit of a retrain may have, those that there are."""
-    names = [LOCK_FILE, "params.yaml", f"splits/{source}.csv", LOG, PAGE, DECISION]
-    return [name for name in names if (root / name).is_file()]
+def inputs(repository: Repository, base: str, source: str, values: Mapping[str, Any]) -> str:
+    """A digest of all that the model of a retrain depends on: two of the same are one retrain.
+
+    Taken from what the commit has of it, so that a commit to the docs makes no other one.
+    """
+    raw = f"data/raw/{source}"
+    names = ("params.yaml", "dvc.yaml", LOCK_FILE, "pipelines", "src/sgseg")
+    listed = repository.entries(base, *names, f"{raw}.dvc", raw, f"splits/{source}.csv")
+    text = f"{listed}\n{json.dumps(values, sort_keys=True)}"
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def make(
     repository: Repository,
+    tree: Path,
     *,
     branch: str,
     base: str,
+    inputs: str,
     outcome: What,
     reasons: tuple[str, ...],
     source: str,
 ) -> Delivery:
-    """Commit what the stages and the report wrote, on no branch yet."""
-    root = repository.root
-    for name, origin in MADE_FROM.items():
-        if (root / origin).is_file():
-            with replacing(root / name) as temporary:
-                temporary.write_bytes((root / origin).read_bytes())
+    """Commit what the stages and the report wrote in `tree`, on a new branch of the clone.
+
+    Raises
+    ------
+    GitError
+        Somebody has made the branch meanwhile, or the disk is full.
+    """
+    names = [LOCK_FILE, "params.yaml", f"splits/{source}.csv", LOG]
+    origins = {name: tree / name for name in names} | {
+        name: tree / origin for name, origin in MADE_FROM.items()
+    }
+    files = {name: path for name, path in origins.items() if path.is_file()}
     words = "may replace the model in use" if outcome == "promote" else "the model in use stays"
+    noted = {"Outcome": outcome, "Base": base, "Branch": branch, "Inputs": inputs}
     message = "\n\n".join(
         [
             f"Retrain of {base[:7]}: {words}",
             "\n".join(reasons),
-            f"Retrain-Outcome: {outcome}\nRetrain-Base: {base}\nRetrain-Branch: {branch}",
+            "\n".join(f"Retrain-{name}: {value}" for name, value in noted.items()),
         ]
     )
-    commit = repository.commit(base, written_files(root, source), message)
-    repository.point(PENDING, commit)
+    commit = repository.commit(base, files, message)
+    repository.make_branch(branch, commit)
     return read(repository, commit)
-
-
-def unfinished(repository: Repository) -> Delivery | None:
-    """What a killed retrain has committed and not delivered."""
-    commit = repository.commit_of(PENDING)
-    return None if commit is None else read(repository, commit)
-
-
-def forget(repository: Repository) -> None:
-    """Deliver it no more."""
-    repository.point(PENDING, None)
-
-
-def delivered(repository: Repository, remote: str, branch: str) -> Delivery | None:
-    """What a branch on the remote says of itself, which somebody else has put there."""
-    try:
-        repository.run("fetch", "--quiet", "--no-tags", remote, f"refs/heads/{branch}")
-    except GitError:
-        return None
-    commit = repository.commit_of("FETCH_HEAD")
-    return None if commit is None else read(repository, commit)
 
 
 def read(repository: Repository, commit: str) -> Delivery:
     """What the commit of a retrain says of itself; of another commit, nothing."""
     message = repository.run("show", "--no-patch", "--format=%B", commit)
     found = trailers(message)
-    decision = repository.content(commit, DECISION)
+    decision = repository.content(commit, DECISION) if found else None
     outcome: What = "promote" if found.get("Retrain-Outcome") == "promote" else "not promoted"
     body = message.split("\n\n")
     return Delivery(
         commit=commit,
         branch=found.get("Retrain-Branch", ""),
         base=found.get("Retrain-Base", ""),
+        inputs=found.get("Retrain-Inputs", ""),
         outcome=outcome,
         reasons=tuple(body[1].splitlines()) if found and len(body) > 2 else (),
         decision=None if decision is None else json.loads(decision),
@@ -128,43 +132,15 @@ def push(repository: Repository, remote: str, delivery: Delivery) -> bool:
     try:
         repository.run("push", "--quiet", remote, f"{delivery.commit}:refs/heads/{delivery.branch}")
     except GitError as error:
-        there = repository.at_remote(remote, delivery.branch)
+        there = repository.branches_at(remote).get(delivery.branch)
         if there is None:
             raise InputError(
                 Problem(
                     f"git remote {remote}",
-                    f"does not take the branch {delivery.branch} ({' '.join(str(error).split())})",
+                    f"does not take the branch {delivery.branch} ({error.said})",
                     remedy="Give the same command again once that is mended: nothing is trained "
                     "again. Or keep the branch in this clone with --no-push.",
                 )
             ) from None
         return there == delivery.commit
     return True
-
-
-def settle(repository: Repository, delivery: Delivery, remote: str | None) -> None:
-    """Be on the branch in this clone; `remote`: it follows the branch there."""
-    name = f"refs/heads/{delivery.branch}"
-    repository.point(name, delivery.commit)
-    if remote is not None:
-        repository.ask("config", f"branch.{delivery.branch}.remote", remote)
-        repository.ask("config", f"branch.{delivery.branch}.merge", name)
-    # Who has gone to another commit meanwhile stays there.
-    if repository.commit_of("HEAD") in {delivery.base, delivery.commit}:
-        repository.wait_until_idle()
-        _complete(repository, delivery)
-        repository.check_out(delivery.branch, delivery.commit)
-    forget(repository)
-
-
-def _complete(repository: Repository, delivery: Delivery) -> None:
-    """Let files that are as before the retrain be as after it; what a user changes stays."""
-    if not delivery.base:
-        return
-    listed = ("diff-tree", "--no-commit-id", "--name-only", "--relative", "-r", "-z")
-    names = repository.run(*listed, delivery.base, delivery.commit).split("\0")
-    for name in filter(None, names):
-        path = repository.root / name
-        here = path.read_bytes() if path.is_file() else None
-        if here == repository.content(delivery.base, name):
-            repository.put_back(delivery.commit, [name])

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from sgseg.errors import InputError, Problem
+from sgseg.retrain.environment import without_repository
 
 KEPT = 20_000
 """Characters of the end of an output that messages are made of."""
@@ -64,16 +65,9 @@ class Done:
 
 @dataclass(frozen=True)
 class Dvc:
-    """DVC in a project.
-
-    Parameters
-    ----------
-    inherited
-        File descriptors that its processes inherit: the lock of the retrain.
-    """
+    """DVC in a project, or in a copy of it."""
 
     root: Path
-    inherited: tuple[int, ...] = ()
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> Done:
         """Run a command and show its output."""
@@ -82,11 +76,10 @@ class Dvc:
         with subprocess.Popen(
             command,
             cwd=self.root,
-            env=_environment() | dict(env or {}),
+            env=_environment(self.root) | dict(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            pass_fds=self.inherited,
         ) as process:
             assert process.stdout is not None
             text, decode = "", codecs.getincrementaldecoder("utf-8")(errors="replace").decode
@@ -97,6 +90,16 @@ class Dvc:
                 text = (text + piece)[-KEPT:]
         return Done(process.returncode, text)
 
+    def share(self, root: Path) -> None:
+        """Give a copy of the project this one's cache, remotes and rights.
+
+        Raises
+        ------
+        InputError
+            DVC cannot read its own settings.
+        """
+        self._ask(["-c", _SHARE, str(self.root / ".dvc"), str(root / ".dvc")], "config")
+
     def ask(self, *arguments: str) -> str:
         """What a command prints.
 
@@ -106,21 +109,23 @@ class Dvc:
             It fails.
         """
         _mend_locks(self.root)
+        return self._ask(["-m", "dvc", *arguments], arguments[0])
+
+    def _ask(self, arguments: Sequence[str], name: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "dvc", *arguments],
+            [sys.executable, *arguments],
             cwd=self.root,
-            env=_environment(),
+            env=_environment(self.root),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             encoding="utf-8",
             errors="replace",
             check=False,
-            pass_fds=self.inherited,
         )
         if done.returncode:
             said = " ".join((done.stderr or done.stdout).split())[-500:]
-            raise InputError(Problem(f"dvc {arguments[0]}", f"failed: {said}"))
+            raise InputError(Problem(f"dvc {name}", f"failed: {said}"))
         return done.stdout
 
     def has_remote(self) -> bool:
@@ -205,10 +210,30 @@ def _leaves(names: Any) -> list[str]:
 _REMOTE = re.compile(r"remote\.(.+)\.url=")
 
 
-def _environment() -> dict[str, str]:
-    """Stages call `python`, which must be this one."""
+_SHARE = """
+import os, sys
+from dvc.config import Config, merge
+ours, theirs = sys.argv[1:]
+settings = {}
+for level in "repo", "local":
+    merge(settings, Config(ours, validate=False).load_one(level))
+settings["cache"].setdefault("dir", os.path.join(ours, "cache"))
+settings["core"]["check_update"] = False
+os.umask(0o077)
+if os.path.exists(os.path.join(theirs, "config.local")):
+    os.unlink(os.path.join(theirs, "config.local"))
+with Config(theirs, validate=False).edit("local") as local:
+    merge(local, settings)
+"""
+"""Paths in DVC's settings are relative to their file; so DVC itself reads and writes them."""
+
+
+def _environment(root: Path) -> dict[str, str]:
+    """Stages call `python`, which must be this one, with the code that is there."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+    code = os.pathsep.join(filter(None, [str(root / "src"), os.environ.get("PYTHONPATH")]))
+    ours = {"PATH": path, "PYTHONPATH": code, "DVC_NO_ANALYTICS": "1"}
+    return without_repository(os.environ) | ours
 
 
 def _mend_locks(root: Path) -> None:

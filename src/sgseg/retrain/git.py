@@ -1,34 +1,31 @@
-"""What a retrain asks of git. No command here takes the lock of the index or touches a file.
+"""What a retrain asks of git. In the user's clone it writes objects and one branch, no more.
 
-A git that is killed while it holds `.git/index.lock` stops every later one. So commits are made in
-an index of their own, which takes the place of the clone's in one rename.
+Neither the files nor the index nor HEAD of a clone are read or written here, but for the names of
+what differs from the commit.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sgseg.errors import InputError, Problem
-from sgseg.images.write import replacing
+from sgseg.retrain.environment import MARK, without_repository
 
-PENDING = "refs/sgseg/retrain"
-"""A commit that is made and not yet where it belongs."""
-INDEX = "sgseg-index"
-LOCKS, PATIENCE_SECONDS = ("index.lock", "HEAD.lock"), 5.0
+INDEX = ".dvc/tmp/retrain.index"
 AUTHOR = ("sgseg retrain", "sgseg@localhost")
 """Where git knows nobody."""
-OURS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 
-class GitError(Exception):
-    """A git command failed; the text is what it said."""
+class GitError(InputError):
+    """A git command failed; `said` is what it said."""
+
+    def __init__(self, command: str, said: str) -> None:
+        self.said = " ".join(said.split())
+        super().__init__(Problem(f"git {command}", f"failed ({self.said})"))
 
 
 @dataclass(frozen=True)
@@ -45,26 +42,30 @@ class Repository:
         GitError
             It fails.
         """
-        environment = {name: value for name, value in os.environ.items() if name not in OURS}
+        return self._call(*arguments, index=index, text=text).decode("utf-8", errors="replace")
+
+    def _call(self, *arguments: str, index: Path | None = None, text: str = "") -> bytes:
+        environment = without_repository(os.environ)
+        # A push may start a helper that keeps a password for a while: it is no stage left running.
+        environment.pop(MARK, None)
         environment |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
         if index is not None:
             environment["GIT_INDEX_FILE"] = str(index)
+        name = next((word for word in arguments if not word.startswith("-")), "")
         try:
             done = subprocess.run(
                 ["git", *arguments],
                 cwd=self.root,
                 env=environment,
-                input=text,
+                input=text.encode("utf-8"),
                 capture_output=True,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
                 check=False,
             )
         except OSError as error:
-            raise GitError(f"git cannot be run: {error}") from None
+            raise GitError(name, f"it cannot be run: {error}") from None
         if done.returncode:
-            raise GitError((done.stderr or done.stdout).strip())
+            said = (done.stderr or done.stdout).decode("utf-8", errors="replace")
+            raise GitError(name, said or f"status {done.returncode}")
         return done.stdout
 
     def ask(self, *arguments: str) -> str | None:
@@ -74,73 +75,56 @@ class Repository:
         except GitError:
             return None
 
+    def prefix(self) -> str:
+        """The path from the repository's top to the root, with a slash at its end, or empty."""
+        return self.run("rev-parse", "--show-prefix").rstrip("\n")
+
     def path(self, name: str) -> Path:
-        """A file of git's own, such as `index`."""
-        return self.root / self.run("rev-parse", "--git-path", name).rstrip("\n")
+        """A file of git's own, such as `objects`."""
+        return (self.root / self.run("rev-parse", "--git-path", name).rstrip("\n")).resolve()
 
     def commit_of(self, name: str) -> str | None:
         """The commit that a name means; None if there is none."""
         return self.ask("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
 
-    def branch(self) -> str:
-        """The branch that is checked out; empty where none is."""
-        return self.ask("symbolic-ref", "--short", "--quiet", "HEAD") or ""
-
-    def wait_until_idle(self) -> None:
-        """Wait until no other git command changes the clone.
-
-        Raises
-        ------
-        InputError
-            One does for longer than such a command takes; or was killed.
-        """
-        locks = [self.path(name) for name in LOCKS]
-        until = time.monotonic() + PATIENCE_SECONDS
-        while busy := [path for path in locks if path.exists()]:
-            if time.monotonic() > until:
-                raise InputError(
-                    Problem(
-                        str(busy[0]),
-                        "git is at work in this clone",
-                        remedy="If no git command runs here, one was killed: delete that file. "
-                        "Then give the same command again.",
-                    )
-                )
-            time.sleep(0.2)
-
-    def changed(self) -> list[str]:
-        """Tracked files below the root that differ from the commit or are staged."""
-        prefix = self.run("rev-parse", "--show-prefix").rstrip("\n")
-        command = ("status", "--porcelain", "-z", "--no-renames", "--untracked-files=no", "--", ".")
-        entries = self.run(*command).split("\0")
+    def changed(self, *names: str) -> list[str]:
+        """Tracked ones of these files and folders that differ from the commit or are staged."""
+        prefix = self.prefix()
+        command = ("status", "--porcelain", "-z", "--no-renames", "--untracked-files=no", "--")
+        entries = self.run(*command, *names).split("\0")
         return sorted(entry[3:].removeprefix(prefix) for entry in entries if entry)
+
+    def entries(self, commit: str, *names: str) -> str:
+        """What a commit has of these files and folders: a line each, with a digest of the content.
+
+        Those that it does not have are left out.
+        """
+        return self.run("ls-tree", "--full-tree", commit, "--", *self._from_top(names))
 
     def content(self, commit: str, name: str) -> bytes | None:
         """A file at a commit; None if it is not there."""
-        shown = subprocess.run(
-            ["git", "cat-file", "--filters", f"{commit}:./{name}"],
-            cwd=self.root,
-            capture_output=True,
-            check=False,
-        )
-        return None if shown.returncode else shown.stdout
+        if not self.entries(commit, name):
+            return None
+        return self._call("cat-file", "--filters", f"{commit}:./{name}")
 
-    def put_back(self, commit: str, names: Sequence[str]) -> None:
-        """Let files be as at a commit, absent ones too, without git's index."""
-        for name in names:
-            path, content = self.root / name, self.content(commit, name)
-            if content is None:
-                path.unlink(missing_ok=True)
-            elif not path.is_file() or path.read_bytes() != content:
-                with replacing(path) as temporary:
-                    temporary.write_bytes(content)
+    def _from_top(self, names: tuple[str, ...]) -> list[str]:
+        prefix = self.prefix()
+        return [f"{prefix}{name}" for name in names]
 
     def has_remote(self, remote: str) -> bool:
         """Whether the clone has a remote of this name."""
         return remote in (self.ask("remote") or "").splitlines()
 
-    def at_remote(self, remote: str, branch: str) -> str | None:
-        """The commit of a branch on the remote; None if it has no such branch.
+    def branches(self) -> dict[str, str]:
+        """The commit of each branch of the clone."""
+        return _by_branch(self.refs("refs/heads"))
+
+    def refs(self, *below: str) -> str:
+        """The names below these, sorted, a line each: the commit and the name."""
+        return self.run("for-each-ref", "--format=%(objectname) %(refname)", *below)
+
+    def branches_at(self, remote: str) -> dict[str, str]:
+        """The commit of each branch on a remote.
 
         Raises
         ------
@@ -148,54 +132,50 @@ class Repository:
             The remote cannot be reached.
         """
         try:
-            found = self.run("ls-remote", "--heads", remote, f"refs/heads/{branch}").split()
+            return _by_branch(self.run("ls-remote", "--heads", remote))
         except GitError as error:
             raise InputError(
                 Problem(
                     f"git remote {remote}",
-                    f"cannot be read ({' '.join(str(error).split())})",
+                    f"cannot be read ({error.said})",
                     remedy="Check the network and the right to it; or keep the result in this "
                     "clone with --no-push.",
                 )
             ) from None
-        return found[0] if found else None
 
-    def commit(self, base: str, names: Sequence[str], message: str) -> str:
-        """A commit of these files on top of another one; no branch, index or file changes."""
-        with _index(self) as index:
-            self.run("read-tree", base, index=index)
-            self.run("add", "--force", "--", *names, index=index)
-            tree = self.run("write-tree", index=index).strip()
+    def fetch(self, remote: str, branch: str) -> None:
+        """Bring in what a branch of a remote holds."""
+        fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head")
+        self.run(*fetch, remote, f"refs/heads/{branch}")
+
+    def commit(self, base: str, files: Mapping[str, Path], message: str) -> str:
+        """A commit on top of another one, with the content of `files` under their names."""
+        index = self.root / INDEX
+        ours = (index, index.with_name(f"{index.name}.lock"))
+        for path in ours:  # of a killed one
+            path.unlink(missing_ok=True)
+        prefix = self.prefix()
+        self.run("read-tree", base, index=index)
+        lines = []
+        for name, path in files.items():
+            blob = self.run("hash-object", "-w", f"--path={name}", str(path)).strip()
+            lines.append(f"100644 {blob}\t{prefix}{name}\0")
+        self.run("update-index", "-z", "--index-info", index=index, text="".join(lines))
+        tree = self.run("write-tree", index=index).strip()
+        for path in ours:
+            path.unlink(missing_ok=True)
         return self._as_somebody("commit-tree", tree, "-p", base, "-F", "-", text=message).strip()
 
-    def point(self, ref: str, commit: str | None) -> None:
-        """Let a ref of ours point at a commit, or delete it."""
+    def make_branch(self, branch: str, commit: str) -> None:
+        """A branch that is not there yet."""
+        ref = f"refs/heads/{branch}"
         # Only a retrain has to do with it, and there is one: this is what a killed one left.
         self.path(f"{ref}.lock").unlink(missing_ok=True)
-        if commit is None:
-            self.run("update-ref", "-d", ref)
-        else:
-            self.run("update-ref", ref, commit)
+        self.run("update-ref", ref, commit, "0" * 40)
 
-    def check_out(self, branch: str, commit: str) -> None:
-        """Be on a branch that the files are at already: index, then HEAD; no file changes."""
-        before = self.branch() or (self.commit_of("HEAD") or "")
-        real = self.path("index")
-        with _index(self) as index:
-            shutil.copyfile(real, index)
-            self.run("read-tree", "-m", "-i", commit, index=index)
-            self._refresh(index)
-            index.replace(real)
-        if before != branch:
-            # The words by which `git switch -` finds the way back.
-            how = f"checkout: moving from {before} to {branch}"
-            self._as_somebody("symbolic-ref", "-m", how, "HEAD", f"refs/heads/{branch}")
-
-    def _refresh(self, index: Path) -> None:
-        try:
-            self.run("update-index", "-q", "--refresh", index=index)
-        except GitError:
-            return  # it says by its status that a file differs, which `git status` will show
+    def drop_branch(self, branch: str) -> None:
+        """Delete a branch, unless somebody has it checked out."""
+        self.ask("branch", "--quiet", "-D", branch)
 
     def _as_somebody(self, *arguments: str, text: str = "") -> str:
         """A command that notes who gave it."""
@@ -206,17 +186,9 @@ class Repository:
         return self.run(*arguments, text=text)
 
 
-@contextmanager
-def _index(repository: Repository) -> Iterator[Path]:
-    """The name of an index of our own, beside git's; nothing stays of it."""
-    path = repository.path(f"{INDEX}-{os.getpid()}")
-    for left in path.parent.glob(f"{INDEX}-*"):
-        left.unlink()
-    try:
-        yield path
-    finally:
-        for left in path.parent.glob(f"{path.name}*"):
-            left.unlink()
+def _by_branch(said: str) -> dict[str, str]:
+    pairs = (line.split(maxsplit=1) for line in said.splitlines())
+    return {ref.removeprefix("refs/heads/"): commit for commit, ref in pairs}
 
 
 def trailers(message: str) -> Mapping[str, str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from sgseg.errors import InputError, Problem
-from sgseg.retrain import settings
-from sgseg.retrain.checks import data_source
-from sgseg.retrain.delivery import Delivery
+from sgseg.retrain import delivery, tree
+from sgseg.retrain.checks import source_at
 from sgseg.retrain.dvc import Dvc
 from sgseg.retrain.git import Repository
 from sgseg.retrain.judge import Judge, ProjectJudge
@@ -31,7 +30,7 @@ class Wish:
     remote
         Of git; the branch is pushed there.
     branch
-        Its name; by default made of the commit and the values.
+        Its name; by default made of what the model depends on.
     push
         Whether data and branch leave the clone.
     force
@@ -74,7 +73,7 @@ def _write_report(root: str | Path, folder: str | Path, **about: Any) -> None:
 class Tools:
     """What a retrain works with; others in tests."""
 
-    dvc: Callable[[Path, tuple[int, ...]], Dvc] = Dvc
+    dvc: Callable[[Path], Dvc] = Dvc
     judge: Judge = field(default_factory=ProjectJudge)
     report: Report = _write_report
 
@@ -85,10 +84,12 @@ class Job:
 
     wish: Wish
     dvc: Dvc
+    """Of the project, until there is a copy to work in."""
     repository: Repository
     tools: Tools
     base: str
     branch: str
+    inputs: str
     source: str
     stores: bool
     """Whether DVC has a remote."""
@@ -97,22 +98,39 @@ class Job:
 
     @property
     def root(self) -> Path:
-        """The project's."""
+        """Of the copy."""
+        return self.dvc.root
+
+    @property
+    def project(self) -> Path:
+        """The user's folder."""
         return self.wish.root
+
+    def at(self, commit: str) -> Job:
+        """The job at work in a copy of a commit."""
+        root = tree.at_commit(self.repository, commit, self.tools.dvc(self.project))
+        return replace(self, dvc=self.tools.dvc(root))
 
     def ends(self, outcome: What, *reasons: str, problems: Sequence[str] = ()) -> Outcome:
         """An end without a commit."""
         return Outcome(outcome, base=self.base, reasons=reasons, problems=tuple(problems))
 
 
-def begin(wish: Wish, dvc: Dvc, repository: Repository, tools: Tools, base: str) -> Job:
-    """The retrain of a commit.
+def begin(wish: Wish, tools: Tools) -> Job:
+    """The retrain of the commit that is checked out.
 
     Raises
     ------
     InputError
         No remote of DVC is the default, or the branch cannot have this name.
     """
+    repository, dvc = Repository(wish.root), tools.dvc(wish.root)
+    base = repository.run("rev-parse", "--verify", "HEAD^{commit}").strip()
+    source = source_at(repository, base, wish.values)
+    inputs = delivery.inputs(repository, base, source, wish.values)
+    branch = wish.branch or f"retrain/{inputs[:7]}"
+    if repository.ask("check-ref-format", "--branch", branch) is None:
+        raise InputError(Problem(f"--branch {branch}", "no name for a branch", "such as retrain/1"))
     stores = dvc.has_remote()
     if wish.push and not stores:
         logger.info(
@@ -123,20 +141,4 @@ def begin(wish: Wish, dvc: Dvc, repository: Repository, tools: Tools, base: str)
     if wish.push and stores and not there:
         logger.info("git has no remote %s: the branch stays in this clone", wish.remote)
     pushes = wish.push and stores and there
-    branch = branch_of(wish, base)
-    if repository.ask("check-ref-format", "--branch", branch) is None:
-        raise InputError(Problem(f"--branch {branch}", "no name for a branch", "such as retrain/1"))
-    source = str(wish.values.get("data.source") or data_source(wish.root))
-    return Job(wish, dvc, repository, tools, base, branch, source, stores, pushes)
-
-
-def branch_of(wish: Wish, base: str) -> str:
-    """The name of the branch of a retrain of this commit."""
-    values = f"-{settings.digest(wish.values)}" if wish.values else ""
-    return wish.branch or f"retrain/{base[:7]}{values}"
-
-
-def is_wished(wish: Wish, left: Delivery) -> bool:
-    """Whether a delivery is the one that is wished for."""
-    name = branch_of(wish, left.base)
-    return left.branch == name or (wish.force and left.branch.startswith(f"{name}-"))
+    return Job(wish, dvc, repository, tools, base, branch, inputs, source, stores, pushes)

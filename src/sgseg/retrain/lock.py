@@ -41,11 +41,8 @@ class BusyError(Exception):
 
 
 @contextmanager
-def only_retrain(root: Path, *, since: str, wait: bool) -> Iterator[int]:
-    """Hold the clone's lock; gives the descriptor that children inherit.
-
-    As long as a child has it the lock is held. So what a killed retrain left running, a stage that
-    still writes, keeps others away: they wait for its end.
+def only_retrain(root: Path, *, since: str, wait: bool) -> Iterator[None]:
+    """Hold the clone's lock, which the end of the process gives back, however it ends.
 
     Raises
     ------
@@ -58,13 +55,13 @@ def only_retrain(root: Path, *, since: str, wait: bool) -> Iterator[int]:
     try:
         while not _taken(handle):
             holder = read_holder(root)
-            orphan = holder is not None and is_gone(holder.process)
-            if not (wait or orphan):
+            # One that is killed at this moment gives it back in the next.
+            if not (wait or (holder is not None and is_gone(holder.process))):
                 raise BusyError(holder)
             time.sleep(PAUSE_SECONDS)
         with replacing(root / HOLDER) as temporary:
             temporary.write_text(json.dumps({"process": running_process(), "since": since}))
-        yield handle
+        yield
     finally:
         os.close(handle)
 

@@ -1,31 +1,27 @@
 """A retrain from beginning to end; docs/retrain.md tells it step by step.
 
-The order is what makes it safe to be killed: what is computed is kept by DVC, what is committed is
-found again by a ref, and nothing but the last step changes what a user sees.
+All of it happens in a private copy of a commit (`sgseg.retrain.tree`), so that the user may edit
+and switch as they like. The order is what makes it safe to be killed: what is computed is kept by
+DVC, and what is committed is found again by its branch.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from sgseg.config import load_params
 from sgseg.errors import InputError, Problem
 from sgseg.registry.history import now
 from sgseg.retrain import delivery as deliver
-from sgseg.retrain import settings
-from sgseg.retrain.checks import (
-    check_place,
-    check_tree,
-    mend_lock_file,
-    raw_data,
-    raw_file,
-)
-from sgseg.retrain.delivery import LOCK_FILE, LOG, Delivery
-from sgseg.retrain.dvc import Dvc, changes_in_short, outputs
-from sgseg.retrain.git import Repository
-from sgseg.retrain.job import Job, Tools, Wish, begin, is_wished
+from sgseg.retrain import settings, tree
+from sgseg.retrain.checks import check_name, check_place, check_tree, raw_data, raw_file
+from sgseg.retrain.delivery import Delivery
+from sgseg.retrain.dvc import changes_in_short, outputs
+from sgseg.retrain.environment import of_retrain
+from sgseg.retrain.job import Job, Tools, Wish, begin
 from sgseg.retrain.lock import BusyError, only_retrain
 from sgseg.retrain.outcome import FILE, FOLDER, Outcome, What, tell_github, write_outcome
 
@@ -51,12 +47,15 @@ def retrain(wish: Wish, tools: Tools | None = None) -> Outcome:
     wish = replace(wish, root=wish.root.resolve())
     check_place(wish.root)
     try:
-        with only_retrain(wish.root, since=started, wait=wish.wait) as lock:
+        with (
+            only_retrain(wish.root, since=started, wait=wish.wait),
+            of_retrain(wish.root, tree.place(wish.root)),
+        ):
             (wish.root / FOLDER / FILE).unlink(missing_ok=True)
-            tools = tools or Tools()
-            found = _retrain(wish, tools.dvc(wish.root, (lock,)), tools)
-            found = replace(found, started=started, ended=now())
+            tree.wait_for_left_over(wish.root)
+            found = replace(_retrain(wish, tools or Tools()), started=started, ended=now())
             write_outcome(wish.root / FOLDER, found)
+            tree.remove(wish.root)
     except BusyError as error:
         reason = f"Another retrain runs in this clone: {error}."
         found = Outcome("gave way", reasons=(reason,), started=started, ended=now())
@@ -64,70 +63,75 @@ def retrain(wish: Wish, tools: Tools | None = None) -> Outcome:
     return found
 
 
-def _retrain(wish: Wish, dvc: Dvc, tools: Tools) -> Outcome:
-    repository = Repository(wish.root)
-    base = repository.commit_of("HEAD")
-    assert base is not None
-    left = deliver.unfinished(repository)
-    if left is not None:
-        if base in {left.base, left.commit} and is_wished(wish, left):
-            logger.info("A retrain that was stopped has committed its result: delivering it")
-            # Where it was killed while it went to its branch.
-            repository.path("HEAD.lock").unlink(missing_ok=True)
-            return _deliver(begin(wish, dvc, repository, tools, left.base), left)
-        deliver.forget(repository)
-    before = repository.content(base, settings.PARAMS) or b""
-    check_tree(repository, before=before, values=wish.values)
-    job = begin(wish, dvc, repository, tools, base)
-    mend_lock_file(repository, base)
-    with _values_written(job, before):
-        return _look_and_train(job)
+def _retrain(wish: Wish, tools: Tools) -> Outcome:
+    job = begin(wish, tools)
+    check_tree(job.repository, job.dvc, job.source)
+    here = job.repository.branches()
+    there = job.repository.branches_at(wish.remote) if job.pushes else {}
+    job, made = _made_before(job, here, there)
+    if made is None:
+        return _look_and_train(job.at(job.base), {*here, *there})
+    if job.pushes and job.branch not in there:
+        logger.info("Branch %s holds this retrain already: delivering it", job.branch)
+        return _deliver(job.at(made.commit), made)
+    reason = f"This retrain has been done: branch {job.branch} ({made.outcome})."
+    return replace(
+        job.ends("nothing to do", reason, *made.reasons),
+        branch=job.branch,
+        commit=made.commit,
+        decision=made.decision,
+    )
 
 
-@contextmanager
-def _values_written(job: Job, before: bytes) -> Iterator[None]:
-    """The values in params.yaml; as it was before, should no commit come of it."""
-    if not job.wish.values:
-        yield
-        return
-    settings.write(job.root, before, job.wish.values)
-    try:
-        yield
-    finally:
-        if job.repository.commit_of("HEAD") == job.base:
-            job.repository.put_back(job.base, [settings.PARAMS])
+def _made_before(
+    job: Job, here: Mapping[str, str], there: Mapping[str, str]
+) -> tuple[Job, Delivery | None]:
+    """What is on the job's branch already; by force, on the first that is free or not yet pushed.
+
+    Raises
+    ------
+    InputError
+        The branch holds something else.
+    """
+    number, branch = 1, job.branch
+    while (commit := there.get(branch) or here.get(branch)) is not None:
+        if branch in there:
+            job.repository.fetch(job.wish.remote, branch)
+        made = deliver.read(job.repository, commit)
+        if made.inputs != job.inputs:
+            remedy = "Delete it, or choose another name with --branch."
+            what = "is there and holds something else than this retrain"
+            raise InputError(Problem(f"branch {branch}", what, remedy=remedy))
+        if not job.wish.force or (job.pushes and branch not in there):
+            return replace(job, branch=branch), made
+        number += 1
+        branch = f"{job.branch}-{number}"
+    return replace(job, branch=branch), None
 
 
-def _look_and_train(job: Job) -> Outcome:
-    """Fetch, see whether there is something to do and nobody has done it, and do it."""
+def _look_and_train(job: Job, taken: set[str]) -> Outcome:
+    """Fetch, see whether there is something to do, and do it."""
+    if job.wish.values:
+        before = (job.root / settings.PARAMS).read_bytes()
+        settings.write(job.root, before, job.wish.values)
     _fetch(job)
     changed = job.dvc.status(MODEL)
     if not (changed or job.wish.force):
         return job.ends("nothing to do", "Neither data nor parameters nor code have changed.")
     shown = changes_in_short(changed, outputs(job.root, MODEL))
     logger.info("Changed since the last training: %s", shown or "nothing; --force was given")
-    if job.wish.force:
-        job = _with_free_branch(job)
-    done = _done_before(job)
-    if done is not None:
-        return done
+    check_name(job.branch, taken)
     refused = _validate(job)
     if refused is not None:
         return refused
     outcome, reasons = _train(job)
-    check_tree(
-        job.repository,
-        before=job.repository.content(job.base, settings.PARAMS) or b"",
-        values=job.wish.values,
-        base=job.base,
-    )
     _report(job, outcome, branch=job.branch)
-    if job.pushes:
-        _store(job)
     made = deliver.make(
         job.repository,
+        job.root,
         branch=job.branch,
         base=job.base,
+        inputs=job.inputs,
         outcome=outcome,
         reasons=reasons,
         source=job.source,
@@ -138,19 +142,16 @@ def _look_and_train(job: Job) -> Outcome:
 def _fetch(job: Job) -> None:
     """Bring in the data, and the results of the last training so that none is made again."""
     verb = "pull" if job.stores else "checkout"
-    tracked = raw_file(job.root, job.source)
-    if tracked is not None:
-        # Never by force: these are the lab's own files.
-        done = job.dvc.run(verb, tracked)
+    for target, keeping in _needed(job).items():
+        # By force: in the copy there is at most what a killed call has half brought in.
+        done = job.dvc.run(verb, "--force", target)
         if done.status:
-            where = raw_data(job.source)
             raise InputError(
                 Problem(
-                    where,
-                    f"cannot be brought in ({done.in_short})",
-                    remedy="Files that are changed here: `sgseg data add` or `dvc add` keeps them. "
-                    "Files that nobody has pushed: `dvc push` where they are. Give the same "
-                    "command again then.",
+                    target.removesuffix(".dvc"),
+                    "cannot be brought in: its content is neither in DVC's cache nor in a remote "
+                    f"({done.in_short})",
+                    remedy=f"{keeping} and `dvc push` keep it. Give the same command again then.",
                 )
             )
     made = outputs(job.root, MODEL, NUMBERS)
@@ -159,49 +160,16 @@ def _fetch(job: Job) -> None:
         logger.info("Not all earlier results are to be had; what is missing is made again")
 
 
-def _there(job: Job, branch: str) -> Delivery | None:
-    """The branch where others see it; None if there is none.
-
-    Raises
-    ------
-    InputError
-        A branch of this name is in the clone and holds something else.
-    """
-    commit = job.repository.commit_of(f"refs/heads/{branch}")
-    local = None if commit is None else deliver.read(job.repository, commit)
-    if job.pushes:
-        if job.repository.at_remote(job.wish.remote, branch) is not None:
-            return deliver.delivered(job.repository, job.wish.remote, branch)
-        if local is None or local.base == job.base:
-            return None  # made before, and pushed by this one
-    if local is not None and local.base != job.base:
-        remedy = "Delete it, or choose another name with --branch."
-        what = "is in this clone and holds something else than this retrain"
-        raise InputError(Problem(f"branch {branch}", what, remedy=remedy))
-    return local
-
-
-def _with_free_branch(job: Job) -> Job:
-    """The job with a branch that is not there yet."""
-    number, branch = 1, job.branch
-    while _there(job, branch) is not None:
-        number += 1
-        branch = f"{job.branch}-{number}"
-    return replace(job, branch=branch)
-
-
-def _done_before(job: Job) -> Outcome | None:
-    """Whether somebody has done this very retrain."""
-    found = _there(job, job.branch)
-    if found is None:
-        return None
-    reason = f"This retrain has been done: branch {job.branch} ({found.outcome})."
-    return replace(
-        job.ends("nothing to do", reason, *found.reasons),
-        branch=job.branch,
-        commit=found.commit,
-        decision=found.decision,
-    )
+def _needed(job: Job) -> dict[str, str]:
+    """What no stage makes: the lab's images, and a network to start from; and how each is kept."""
+    found = {}
+    raw = raw_file(job.root, job.source)
+    if raw is not None:
+        found[raw] = f"`dvc add {raw_data(job.source)}` where the files are"
+    start = load_params(job.root / settings.PARAMS).train.init
+    if start is not None and not (job.root / start).is_file():
+        found[str(start)] = "`dvc repro experiments/dvc.yaml:pretrain`"
+    return found
 
 
 def _validate(job: Job) -> Outcome | None:
@@ -212,7 +180,6 @@ def _validate(job: Job) -> Outcome | None:
     if done.stage not in DATA_STAGES or done.stage_status != 2:
         raise _stopped(done.stage or "validate", done.in_short)
     _report(job, "refused by validation", branch="", problems=done.problems)
-    _put_back(job, [LOCK_FILE])
     reason = f"The stage {done.stage} refuses the data of {raw_data(job.source)}."
     return job.ends("refused by validation", reason, problems=done.problems)
 
@@ -260,6 +227,9 @@ def _report(job: Job, outcome: What, *, branch: str, problems: Sequence[str] = (
         outcome=outcome,
         problems=problems,
     )
+    # The folder is a retrain's alone, and git ignores it.
+    shutil.rmtree(job.project / FOLDER, ignore_errors=True)
+    shutil.copytree(job.root / FOLDER, job.project / FOLDER)
 
 
 def _store(job: Job) -> None:
@@ -276,20 +246,11 @@ def _store(job: Job) -> None:
 
 
 def _deliver(job: Job, made: Delivery) -> Outcome:
-    """Push the branch and be on it; or give way to who was faster."""
-    if job.pushes and not deliver.push(job.repository, job.wish.remote, made):
-        names = deliver.written_files(job.root, job.source)
-        _put_back(job, [*names, deliver.PAGE, deliver.DECISION, LOG])
-        deliver.forget(job.repository)
-        reason = f"Somebody else's retrain was faster: branch {job.branch}."
-        return replace(job.ends("gave way", reason), branch=job.branch)
-    deliver.settle(job.repository, made, job.wish.remote if job.pushes else None)
+    """Push data and branch; or give way to who was faster."""
+    if job.pushes:
+        _store(job)
+        if not deliver.push(job.repository, job.wish.remote, made):
+            job.repository.drop_branch(made.branch)
+            reason = f"Somebody else's retrain was faster: branch {made.branch}."
+            return replace(job.ends("gave way", reason), branch=made.branch)
     return made.as_outcome()
-
-
-def _put_back(job: Job, names: Sequence[str]) -> None:
-    """Let files, and what DVC keeps for them, be as at the commit."""
-    job.repository.put_back(job.base, sorted(set(names)))
-    made = outputs(job.root, MODEL, NUMBERS)
-    if made:
-        job.dvc.run("checkout", "--force", "--quiet", *made)

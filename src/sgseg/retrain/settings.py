@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,12 +47,6 @@ def _number(value: Any) -> Any:
         except ValueError:
             return value
     return value
-
-
-def digest(values: Mapping[str, Any]) -> str:
-    """Six characters that name these values."""
-    text = json.dumps(values, sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:6]
 
 
 def edited(text: str, values: Mapping[str, Any]) -> str:

@@ -114,7 +114,8 @@ def in_order(model: ModelProto) -> ModelProto:
     names |= {weight.name: f"constant_{number}" for number, weight in enumerate(weights, start=1)}
     ordered = ModelProto()
     ordered.CopyFrom(model)
-    for field in ("node", "initializer", "value_info"):
+    # The exporter's words on a graph hold a number that counts what it has traced before.
+    for field in ("node", "initializer", "value_info", "doc_string"):
         ordered.graph.ClearField(field)
     for number, node in enumerate(nodes, start=1):
         copy = ordered.graph.node.add()
