@@ -15,7 +15,7 @@ def check(
 
 
 def test_cells_need_something_to_be_found_by() -> None:
-    with pytest.raises(InputError, match=r"nothing to find cells by.*the unit image .*foreground"):
+    with pytest.raises(InputError, match=r"nothing to find cells by.*--unit image .*--unit foreground"):
         check(Settings())
     check(Settings(), channel=0)
     check(Settings(), cells=True)

@@ -41,7 +41,7 @@ def test_the_last_lines_say_what_to_do() -> None:
         "  Better.\n"
         "Report: reports/retrain/report.html\n"
         "To look at it: git switch retrain/1 && dvc checkout --with-deps promote quantify\n"
-        "Pull request: from retrain/1. After the merge: make promote\n"
+        "To accept it: a pull request, or git merge retrain/1 && git push; then: make promote\n"
     )
     assert said(Outcome("refused by validation", problems=("a.tif: cut off",))) == (
         "The data are refused; nothing was trained\n"

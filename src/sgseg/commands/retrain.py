@@ -21,7 +21,7 @@ exit codes: 0 better, proposed on a branch; 10 nothing to do; 11 trained, not pr
 are refused; 13 gave way to another retrain; 2 something to mend
 """
 LOOK = "To look at it: git switch {branch} && dvc checkout --with-deps promote quantify"
-MERGE = "Pull request: from {branch}. After the merge: make promote"
+MERGE = "To accept it: a pull request, or git merge {branch} && git push; then: make promote"
 PAGE = "Report: reports/retrain/report.html"
 
 

@@ -56,7 +56,8 @@ def _in_short(found: Material) -> list[str]:
     if drift is not None and drift.names:
         flags = sentence(said(title) for title in drift.flagged)
         lines.append(
-            f"{plural(len(drift.names), 'usable new image')} beside {drift.before} of before: "
+            f"{plural(len(drift.names), 'image')} that are no copies of old ones, beside "
+            f"{drift.before} of before: "
             + (f"unlike them in {flags}." if flags else "nothing flagged as unlike them.")
         )
     return lines
