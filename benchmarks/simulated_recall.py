@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from sgseg.config import load_params
-from sgseg.errors import exit_with_message
+from sgseg.errors import InputError, Problem, exit_with_message
 from sgseg.evaluation.data import DataSet
 from sgseg.inference.segment import to_labels
 from sgseg.inference.segmenter import Segmenter
@@ -29,6 +29,9 @@ def main() -> None:
     params = load_params(tuned="reports/tuning/recipe.yaml")
     roles = pd.read_csv("data/split/roles.csv", dtype=str, keep_default_na=False)
     data = DataSet(Path("data/dataset"), roles, params.split.folds)
+    if params.data.source != "simulated":
+        what = f"is {params.data.source}"
+        raise InputError(Problem("data.source", what, "simulated, whose truth is known"))
     truth = pd.read_csv("data/raw/simulated/truth.csv")
     truth["image_id"] = truth["image"].str.removesuffix(".tif")
     truth = truth.set_index(["image_id", "label"])

@@ -109,7 +109,8 @@ FIRST_COMMIT = (
 )
 
 QUEUE_DONE = (
-    "for _ in $(seq 300); do dvc queue status | grep -qE 'Queued|Running' || break; sleep 2; done"
+    "for _ in $(seq 300); do dvc queue status > queue.txt && ! grep -qE 'Queued|Running' queue.txt"
+    " && break; sleep 2; done; cat queue.txt"
 )
 
 PLANS: dict[str, Plan] = {
@@ -223,6 +224,7 @@ PLANS: dict[str, Plan] = {
         ),
     ),
     "docs/results.md": Plan(
+        before="python benchmarks/simulated_recall.py",
         rules=(
             Rule(
                 "SGSEG_REAL_DATA",
@@ -232,10 +234,7 @@ PLANS: dict[str, Plan] = {
                 replace={"$SGSEG_REAL_DATA": "$HOME/real"},
             ),
         ),
-        also=(
-            "python benchmarks/simulated_recall.py",
-            "python benchmarks/quantify_accuracy.py --model models/evaluated --fields 1",
-        ),
+        also=("python benchmarks/quantify_accuracy.py --model models/evaluated --fields 1",),
     ),
     "docs/retrain.md": Plan(
         before="dvc remote add --local --default share ~/share && dvc push -q",

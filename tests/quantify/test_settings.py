@@ -15,7 +15,9 @@ def check(
 
 
 def test_cells_need_something_to_be_found_by() -> None:
-    with pytest.raises(InputError, match=r"nothing to find cells by.*--unit image .*--unit foreground"):
+    with pytest.raises(
+        InputError, match=r"nothing to find cells by.*--unit image .*--unit foreground"
+    ):
         check(Settings())
     check(Settings(), channel=0)
     check(Settings(), cells=True)

@@ -44,8 +44,10 @@ def find_revisions(root: Path, base: str) -> Revisions:
         ) from None
     if top.resolve() != root.resolve():
         raise InputError(Problem(str(root), "is not the project's root", expected=str(top)))
-    # A commit of the tracked files as they are now, on no branch; empty where nothing has changed.
-    head = call("git", "stash", "create", cwd=root).strip() or commit
+    # A commit of the tracked files as they are now, on no branch. Asked without a change, git fails
+    # where the files are newer than its index.
+    changed = call("git", "status", "--porcelain", "--untracked-files=no", cwd=root).strip()
+    head = call("git", "stash", "create", cwd=root).strip() if changed else commit
     if not base or base == NO_COMMIT:
         return Revisions(head, None, "No commit to compare with was given.")
     try:
