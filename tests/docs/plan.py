@@ -140,6 +140,7 @@ PLANS: dict[str, Plan] = {
             Rule("dvc exp run", replace={"unet,res_unet,attention_unet": "unet,res_unet"}),
             Rule("dvc exp show", before=QUEUE_DONE),
             Rule("dvc exp apply", replace={"NAME": "$(dvc exp list --name-only | tail -1)"}),
+            Rule("dvc queue remove", after="dvc queue stop --kill || true; sleep 5"),
         ),
     ),
     "docs/cluster.md": Plan(
