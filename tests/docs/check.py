@@ -25,7 +25,8 @@ Words = Sequence[str]
 PLAIN = {
     *("aws", "base64", "cat", "cd", "chmod", "chown", "cp", "createdb", "createuser", "curl"),
     *("dropdb", "export", "gh", "ls", "mkdir", "mv", "nginx", "openssl", "pg_dump", "pg_restore"),
-    *("printf", "ps", "rm", "set", "sort", "systemctl", "tail", "tr", "useradd", "apt-get", "uv"),
+    *("printf", "ps", "rm", "set", "sort", "systemctl", "tail", "tr", "true", "useradd", "apt-get"),
+    "uv",
     *("optuna-dashboard", "mypy", "pytest", "ruff", "."),
 }
 """Programs and words of the shell whose options are left to the test that runs the pages."""

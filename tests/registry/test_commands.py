@@ -46,7 +46,10 @@ def test_the_versions(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert second.startswith("2        challenger, champion  20")
     # Digests in short: data, commit, bundle.
     assert second.split()[-4:-1] == ["promote", "dddddddd", "cccccccc"]
-    assert store == f"Scores are out of fold. The registry is sqlite:///{two}/mlflow.db"
+    assert (
+        store
+        == f"Scores are out of fold, each on its own images. The registry is sqlite:///{two}/mlflow.db"
+    )
     assert sgseg(two, "registry", "list", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert [item["version"] for item in found] == [1, 2]

@@ -95,7 +95,7 @@ def _list(arguments: argparse.Namespace) -> int:
             "bundle": "bundle",
         }
         _table(list(titles.values()), [[_cell(row[key]) for key in titles] for row in rows])
-        _write(f"Scores are out of fold. The registry is {registry.shown}")
+        _write(f"Scores are out of fold, each on its own images. The registry is {registry.shown}")
     return 0
 
 
