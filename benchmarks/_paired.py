@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter, process_time
 from typing import Any, TypeVar
@@ -119,6 +120,22 @@ def serve(prepare: Callable[[], tuple[Mapping[str, Any], Mapping[str, Callable[[
 
 def _say(stream: Any, content: Mapping[str, Any]) -> None:
     print(json.dumps(content), file=stream, flush=True)
+
+
+# --- what was found
+
+
+def publish(
+    found: Mapping[str, Any],
+    file: Path | None,
+    *,
+    said: Callable[[Mapping[str, Any]], Iterable[str]],
+    table: Callable[[Mapping[str, Any]], Iterable[str]],
+) -> None:
+    """Print the words and the table of a benchmark, and keep all as JSON if a file is given."""
+    print("\n".join([*said(found), "", *table(found)]))  # noqa: T201 - what was found
+    if file is not None:
+        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 # --- the machine

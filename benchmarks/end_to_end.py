@@ -7,13 +7,10 @@ then the networks alone on the same prepared pixels, as often as the run called 
 the default size at 8 orientations, as in a model of one member.
 """
 
-# ruff: noqa: T201 - what it finds is printed
-
 from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import sys
 import tempfile
@@ -23,7 +20,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-from _paired import machine
+from _paired import machine, publish
 from quantify_cost import default_network, draw
 
 from sgseg.config import load_params
@@ -173,9 +170,7 @@ def main() -> None:
     options = parse()
     file, options.json = options.json, None
     found = compare(options)
-    print("\n".join([*said(found), "", *table(found)]))
-    if file is not None:
-        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    publish(found, file, said=said, table=table)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from time import perf_counter
 from typing import Any
 
 import tifffile
-from _paired import machine
+from _paired import machine, publish
 from _serving_worker import field
 from quantify_cost import default_network, peak_mb
 
@@ -127,9 +127,7 @@ def main() -> None:
         return
     file, options.json = options.json, None
     found = compare(options)
-    print("\n".join([*said(found), "", *table(found)]))
-    if file is not None:
-        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    publish(found, file, said=said, table=table)
 
 
 if __name__ == "__main__":

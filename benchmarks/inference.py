@@ -7,8 +7,6 @@ The default network in ONNX Runtime with 32 and with 8 bits, each alone and with
 whose arithmetic nothing surpasses: all in turns. Run it on a machine that does nothing else.
 """
 
-# ruff: noqa: T201 - what it finds is printed
-
 from __future__ import annotations
 
 import argparse
@@ -24,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _paired import Time, Worker, machine, quartiles, ratio, take_turns
+from _paired import Time, Worker, machine, publish, quartiles, ratio, take_turns
 from training_step import has_torch
 
 HERE = Path(__file__).parent
@@ -152,9 +150,7 @@ def main() -> None:
     options = parse()
     file, options.json = options.json, None
     found = compare(options)
-    print("\n".join([*said(found), "", *table(found)]))
-    if file is not None:
-        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    publish(found, file, said=said, table=table)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,9 @@ In a clone of the project (or in `--project`, where everything has run): `dvc re
 of nothing, of one fold that is trained again; and `sgseg COMMAND --help`, several times in turns.
 """
 
-# ruff: noqa: T201 - what it finds is printed
-
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -23,7 +20,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from _paired import machine, quartiles, take_turns
+from _paired import machine, publish, quartiles, take_turns
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -107,9 +104,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     options = parse()
     found = compare(options)
-    print("\n".join([*said(found), "", *table(found)]))
-    if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    publish(found, options.json, said=said, table=table)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from _paired import Time, machine, measure, ratio, take_turns
+from _paired import Time, machine, measure, publish, ratio, take_turns
 
 from sgseg.config import load_params
 from sgseg.dataset.simulate import simulate_field
@@ -219,9 +219,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found["beside"] = beside_segmenting(options, Path(folder))
         found["many"] = many(options, Path(folder))
-    print("\n".join([*said(found), "", *table(found)]))
-    if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    publish(found, options.json, said=said, table=table)
 
 
 if __name__ == "__main__":

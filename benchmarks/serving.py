@@ -7,8 +7,6 @@ base64 JSON and as Parquet) and by Keras, in turns. Prints times, ratios and pea
 Markdown table. Run it on a machine that does nothing else: the ratios are of wall times.
 """
 
-# ruff: noqa: T201 - what it finds is printed
-
 from __future__ import annotations
 
 import argparse
@@ -28,7 +26,7 @@ from statistics import median, quantiles
 from typing import Any
 
 import psutil
-from _paired import Time, Worker, machine, ratio, take_turns
+from _paired import Time, Worker, machine, publish, ratio, take_turns
 
 HERE = Path(__file__).parent
 WORKER = str(HERE / "_serving_worker.py")
@@ -188,9 +186,7 @@ def main() -> None:
     options = parse()
     file, options.json = options.json, None
     found = compare(options)
-    print("\n".join([*said(found), "", *table(found)]))
-    if file is not None:
-        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    publish(found, file, said=said, table=table)
 
 
 if __name__ == "__main__":

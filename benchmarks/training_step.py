@@ -8,8 +8,6 @@ Run it on a machine that does nothing else; on a busy one only the CPU times mea
 those only with `--threads 1`.
 """
 
-# ruff: noqa: T201 - what it finds is printed
-
 from __future__ import annotations
 
 import argparse
@@ -24,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _paired import Time, Worker, machine, quartiles, ratio, take_turns
+from _paired import Time, Worker, machine, publish, quartiles, ratio, take_turns
 
 HERE = Path(__file__).parent
 TOLERANCE = 1e-4
@@ -230,9 +228,7 @@ def main() -> None:
         sys.exit(f"error: {options.pytorch_python}: no interpreter that has torch and numpy")
     file, options.json = options.json, None
     found = compare(options)
-    print("\n".join([*said(found), "", *table(found)]))
-    if file is not None:
-        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    publish(found, file, said=said, table=table)
 
 
 if __name__ == "__main__":
