@@ -47,7 +47,10 @@ CEILING = {
 
 
 def score_rows(metrics: Mapping[str, Any], names: Mapping[str, str]) -> list[list[str]]:
-    """One row of text cells per score, in the order of `COLUMNS`; empty where there is none."""
+    """One row of text cells per score, in the order of `COLUMNS`; empty where there is none.
+
+    A score that the data do not have has no row: false granules in empty images, where none is empty.
+    """
     rows = []
     for name, title in names.items():
         fold = metrics.get("cv", {}).get(name)
@@ -63,7 +66,7 @@ def score_rows(metrics: Mapping[str, Any], names: Mapping[str, str]) -> list[lis
                 "" if ceiling is None else f"{ceiling:.3f}",
             ]
         )
-    return rows
+    return [row for row in rows if any(row[1:])]
 
 
 def averaging_rows(
