@@ -9,6 +9,7 @@ from sgseg.evaluation.table import (
     as_text,
     averaging_rows,
     gain_rows,
+    measured,
     score_rows,
 )
 
@@ -25,7 +26,7 @@ METRICS = {
 }
 
 
-def test_a_row_per_measured_score_and_a_cell_per_column() -> None:
+def test_a_row_per_score_and_a_cell_per_column() -> None:
     names = {"object_f1": "object F1", "roc_auc": "ROC AUC", "count_error": "count"}
     assert score_rows(METRICS, names) == [
         [
@@ -38,6 +39,7 @@ def test_a_row_per_measured_score_and_a_cell_per_column() -> None:
             "0.880",
         ],
         ["ROC AUC", "", "0.988", "", "", "", ""],
+        ["count", "", "", "", "", "", ""],
     ]
 
 
@@ -50,9 +52,17 @@ def test_the_label_ceiling_stands_beside_the_score_it_limits() -> None:
     }
 
 
-def test_a_score_that_was_not_measured_has_no_row() -> None:
+def test_nothing_measured_gives_empty_cells() -> None:
     for metrics in ({}, {"label_ceiling": None}, {"cv": {}, "label_ceiling": {}}):
-        assert score_rows(metrics, HEADLINE) == []
+        rows = score_rows(metrics, HEADLINE)
+        assert [row[0] for row in rows] == list(HEADLINE.values())
+        assert not any(cell for row in rows for cell in row[1:])
+        assert measured(rows) == []
+
+
+def test_a_score_that_was_not_measured_can_be_left_out() -> None:
+    names = {"object_f1": "object F1", "roc_auc": "ROC AUC", "count_error": "count"}
+    assert [row[0] for row in measured(score_rows(METRICS, names))] == ["object F1", "ROC AUC"]
 
 
 def test_text_is_aligned() -> None:

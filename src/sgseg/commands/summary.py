@@ -39,13 +39,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out `sgseg summary`."""
-    from sgseg.evaluation.table import HEADLINE, as_text, score_rows  # noqa: PLC0415
+    from sgseg.evaluation.table import HEADLINE, as_text, measured, score_rows  # noqa: PLC0415
     from sgseg.tracking.evaluation import read_scores  # noqa: PLC0415
     from sgseg.tracking.store import without_password  # noqa: PLC0415
 
     report = Path(arguments.report)
     metrics = read_scores(report / "metrics.json")
-    table = as_text(score_rows(metrics, {name: HEADLINE[name] for name in SCORES}))
+    table = as_text(measured(score_rows(metrics, {name: HEADLINE[name] for name in SCORES})))
     server = os.environ.get("MLFLOW_TRACKING_URI")
     runs = without_password(server) if server else MLFLOW_UI
     sys.stdout.write(

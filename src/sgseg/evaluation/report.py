@@ -27,6 +27,7 @@ from sgseg.evaluation.table import (
     HEADLINE,
     averaging_rows,
     gain_rows,
+    measured,
     score_rows,
 )
 from sgseg.evaluation.timing import Timing
@@ -131,7 +132,7 @@ def _context(
         "n_test": len(evaluation.test.counts),
         "quarantined": [f for f in findings.get("findings", []) if f["image_id"] in set_aside],
         "columns": COLUMNS,
-        "rows": score_rows(metrics, HEADLINE),
+        "rows": measured(score_rows(metrics, HEADLINE)),
         "object_iou": params.evaluate.object_iou,
         "resamples": params.evaluate.bootstrap,
         "flattered": {

@@ -47,10 +47,7 @@ CEILING = {
 
 
 def score_rows(metrics: Mapping[str, Any], names: Mapping[str, str]) -> list[list[str]]:
-    """One row of text cells per score, in the order of `COLUMNS`; empty where there is none.
-
-    A score that the data do not have has no row: false granules in empty images, where none is empty.
-    """
+    """One row of text cells per score, in the order of `COLUMNS`; empty where there is none."""
     rows = []
     for name, title in names.items():
         fold = metrics.get("cv", {}).get(name)
@@ -66,6 +63,11 @@ def score_rows(metrics: Mapping[str, Any], names: Mapping[str, str]) -> list[lis
                 "" if ceiling is None else f"{ceiling:.3f}",
             ]
         )
+    return rows
+
+
+def measured(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """Those of `score_rows` that say anything: where no image is empty, none has false granules."""
     return [row for row in rows if any(row[1:])]
 
 
