@@ -7,11 +7,13 @@ the standard library.
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -19,6 +21,8 @@ from time import perf_counter, process_time
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+PACKAGES = ("keras", "tensorflow", "onnxruntime", "numpy", "scipy", "mlflow", "dvc")
+"""Whose versions are noted with each measurement."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def publish(
 
 
 def machine(threads: int) -> dict[str, Any]:
-    """Processor, cores that this process may use, threads, load before the measurement."""
+    """Processor, cores that this process may use, threads, load before, versions."""
     try:
         lines: Iterable[str] = open("/proc/cpuinfo", encoding="utf-8")  # noqa: PTH123, SIM115
     except OSError:
@@ -157,4 +161,32 @@ def machine(threads: int) -> dict[str, Any]:
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan"),
         "platform": sys.platform,
         "python": sys.version.split()[0],
+        "packages": dict(_versions()),
     }
+
+
+def _versions() -> Iterable[tuple[str, str]]:
+    for name in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            yield name, importlib.metadata.version(name)
+
+
+def described(on: Mapping[str, Any], *packages: str) -> str:
+    """A machine and the versions of Python and of some packages, in words."""
+    known = on.get("packages", {})
+    names = [
+        f"Python {on['python']}",
+        *(f"{name} {known[name]}" for name in packages if name in known),
+    ]
+    return (
+        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f} "
+        f"before; {', '.join(names)}."
+    )
+
+
+def spread(values: Sequence[float], digits: int = 0) -> str:
+    """Between which values half of them lie, for a table; of a single one nothing."""
+    if len(values) < 2:
+        return ""
+    low, high = quartiles(values)
+    return f"{low:,.{digits}f} to {high:,.{digits}f}"

@@ -99,9 +99,15 @@ class Step:
     """One training step as PyTorch's own documentation would write it, fused Adam included."""
 
     def __init__(
-        self, network: UNet, rates: list[float], *, channels_last: bool, compiled: bool
+        self,
+        network: UNet,
+        rates: list[float],
+        *,
+        channels_last: bool,
+        compiled: bool,
+        half: bool = False,
     ) -> None:
-        self.channels_last = channels_last
+        self.channels_last, self.half = channels_last, half
         if channels_last:
             network = network.to(memory_format=torch.channels_last)
         self.network, self.rates, self.count = network.train(), rates, 0
@@ -110,7 +116,9 @@ class Step:
         self.loss = torch.compile(self._loss) if compiled else self._loss
 
     def _loss(self, images: Tensor, masks: Tensor) -> Tensor:
-        return bce_dice(self.network(images), masks)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+            probability = self.network(images)
+        return bce_dice(probability.float(), masks)
 
     def tensor(self, array: Any) -> Tensor:
         """(N, H, W, 1) array -> (N, 1, H, W); with one channel both layouts are the same memory."""
@@ -165,6 +173,9 @@ def prepare(
         for way in ways
         for name, last in layouts.items()
     }
+    steps["PyTorch eager, channels_last, bfloat16"] = Step(
+        network(), rates, channels_last=True, compiled=False, half=True
+    )
     contestants: dict[str, Callable[[], Any]] = {}
     losses: dict[str, list[float]] = {}
     failed: dict[str, str] = {}

@@ -1,6 +1,6 @@
 """One way of segmenting the benchmark's image, in a process of its own; see `serving.py`.
 
-    python _serving_worker.py build|onnx|inference|keras|http SETTINGS
+    python _serving_worker.py build|onnx|inference|keras|http|clients SETTINGS
 
 SETTINGS is JSON: folder, members, width, depth, threads; of one contestant also side, n and bundle,
 and `suffix`, which tells it from another of its kind. `int8` asks for 8-bit networks as well.
@@ -17,10 +17,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 Contestants = dict[str, Callable[[], Any]]
 # Of the pixels; what a field of stressed cells has.
@@ -160,33 +163,68 @@ def keras(settings: Mapping[str, Any]) -> Contestants:
 
 def http(settings: Mapping[str, Any]) -> Contestants:
     """A client: the bytes of a PNG file in, a mask out."""
-    import imagecodecs  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
-    import requests  # noqa: PLC0415
-
     from sgseg.client import predict  # noqa: PLC0415
 
-    content = bytes(imagecodecs.png_encode(field(settings["side"])))
-    session = requests.Session()
-    kind = {"Content-Type": "application/vnd.apache.parquet"}
-    invocations = f"{settings['url']}/invocations"
+    content, as_parquet = png(settings), by_parquet(settings)
 
     def as_json() -> Any:
         (result,) = predict(settings["url"], [content])
         assert result.labels is not None, result.error
         return result.labels
 
-    def as_parquet() -> Any:
-        buffer = io.BytesIO()
-        pq.write_table(pa.table({"image": [content]}), buffer, compression="none")
-        response = session.post(invocations, data=buffer.getvalue(), headers=kind, timeout=3600)
-        (answer,) = response.json()["predictions"]
-        return imagecodecs.png_decode(base64.b64decode(answer["mask"]))
-
     if not np.array_equal(as_json(), as_parquet()):
         sys.exit("error: JSON and Parquet bring different masks")
     return {"HTTP, base64 JSON": as_json, "HTTP, Parquet": as_parquet}
+
+
+def png(settings: Mapping[str, Any]) -> bytes:
+    """The image as a file."""
+    import imagecodecs  # noqa: PLC0415
+
+    return bytes(imagecodecs.png_encode(field(settings["side"])))
+
+
+def by_parquet(settings: Mapping[str, Any]) -> Callable[[], Any]:
+    """A client with a connection of its own, which sends Parquet."""
+    import imagecodecs  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+    import requests  # noqa: PLC0415
+
+    session, content = requests.Session(), png(settings)
+    kind = {"Content-Type": "application/vnd.apache.parquet"}
+
+    def call() -> Any:
+        buffer = io.BytesIO()
+        pq.write_table(pa.table({"image": [content]}), buffer, compression="none")
+        response = session.post(
+            f"{settings['url']}/invocations", data=buffer.getvalue(), headers=kind, timeout=3600
+        )
+        (answer,) = response.json()["predictions"]
+        return imagecodecs.png_decode(base64.b64decode(answer["mask"]))
+
+    return call
+
+
+def clients(settings: Mapping[str, Any]) -> Contestants:
+    """Several clients at once, that share a number of requests."""
+    from serving import clients_title  # noqa: PLC0415
+
+    def together(n: int) -> Callable[[], Any]:
+        calls = [by_parquet(settings) for _ in range(n)]
+        shares = [len(range(k, settings["requests"], n)) for k in range(n)]
+
+        def share(k: int) -> None:
+            for _ in range(shares[k]):
+                calls[k]()
+
+        def work() -> None:
+            with ThreadPoolExecutor(n) as pool:
+                list(pool.map(share, range(n)))
+
+        return work
+
+    return {clients_title(n): together(n) for n in settings["clients"]}
 
 
 def main() -> None:
@@ -198,9 +236,8 @@ def main() -> None:
 
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
-    contestants = {"onnx": onnx, "inference": inference, "keras": keras, "http": http}[kind](
-        settings
-    )
+    kinds = {"onnx": onnx, "inference": inference, "keras": keras, "http": http, "clients": clients}
+    contestants = kinds[kind](settings)
     for work in contestants.values():
         work()  # the first call allocates
     print(json.dumps({"contestants": list(contestants)}), file=answers, flush=True)

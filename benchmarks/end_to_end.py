@@ -2,9 +2,10 @@
 
     python benchmarks/end_to_end.py [--fields 200] [--json FILE]
 
-Fields of 512 x 512 px with two channels: one run of the command in this process, its parts timed;
-then the networks alone on the same prepared pixels, as often as the run called them. One network of
-the default size at 8 orientations, as in a model of one member.
+Fields of 512 x 512 px with two channels, one network of the default size: a run of the command in
+this process, its parts timed, at the default number of orientations and at one, where all else
+shows. Before and after each run the network alone, on calls of the same shapes: a sample of them,
+scaled to all.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import importlib
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-from _paired import machine, publish
+from _paired import described, machine, publish
 from quantify_cost import default_network, draw
 
 from sgseg.config import load_params
@@ -30,20 +32,25 @@ from sgseg.inference.network import OnnxFile
 PARTS = {
     "read and decode": [("sgseg.quantify.run", "read_field")],
     "network": [("sgseg.inference.network", "OnnxFile.run")],
+    "normalise, average, find granules": [("sgseg.inference.segmenter", "Segmenter.predict")],
     "nuclei, cells, measuring": [("sgseg.quantify.run", "measure_field")],
-    "write files of each field": [("sgseg.quantify.run", "write_field")],
+    "write files of each field": [
+        ("sgseg.quantify.run", "write_field"),
+        ("sgseg.quantify.resume", "Store.keep"),
+    ],
     "tables, statistics, report": [("sgseg.quantify.run", "_write_run")],
 }
-REST = "rest of segmenting: normalising, averaging, labels, checks"
+SAMPLE = 4  # of so many calls one is made again, alone
+BLOCKS = 2  # before the run and after it
 
 
 class Clock:
-    """Seconds spent in the parts, the ones that another one calls not counted twice."""
+    """Seconds spent in the parts, in all threads, what another part calls not counted twice."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(PARTS, 0.0)
-        self._open: list[float] = []
         self.calls: list[tuple[int, ...]] = []
+        self._lock, self._of_thread = threading.Lock(), threading.local()
 
     def timed(self, part: str, work: Callable[..., Any]) -> Callable[..., Any]:
         """The same work, with its time noted."""
@@ -51,17 +58,26 @@ class Clock:
         def call(*arguments: Any, **options: Any) -> Any:
             if part == "network":
                 self.calls.append(arguments[2].shape)
-            self._open.append(0.0)
+            inner = self._inner()
+            inner.append(0.0)
             begin = perf_counter()
             try:
                 return work(*arguments, **options)
             finally:
                 taken = perf_counter() - begin
-                self.seconds[part] += taken - self._open.pop()
-                if self._open:
-                    self._open[-1] += taken
+                with self._lock:
+                    self.seconds[part] += taken - inner.pop()
+                if inner:
+                    inner[-1] += taken
 
         return call
+
+    def _inner(self) -> list[float]:
+        """Of each part that is running in this thread, the seconds of those that it called."""
+        if not hasattr(self._of_thread, "inner"):
+            self._of_thread.inner = []
+        inner: list[float] = self._of_thread.inner
+        return inner
 
 
 @contextmanager
@@ -91,30 +107,50 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         fields.mkdir()
         for number in range(options.fields):
             (fields / f"field_{number:04}.tif").hardlink_to(image)
-        with timing() as clock:
-            wall, cpu = _run(model, fields, Path(folder, "out"), options.threads)
-        bare = _bare(model, clock.calls, options.threads)
+        wanted = options.orientations or [load_params().predict.orientations, 1]
+        runs = [
+            _run(model, fields, Path(folder, f"out_{n}"), n, options) for n in dict.fromkeys(wanted)
+        ]
+    return {"machine": before, "settings": vars(options), "runs": runs}
+
+
+def _run(
+    model: Path, fields: Path, out: Path, orientations: int, options: argparse.Namespace
+) -> dict[str, Any]:
+    """A run of the command, with the network alone before and after it."""
+    alone = Alone(model, options)
+    shapes = [(options.side, options.side)] * (options.fields * orientations)
+    bare = [alone.seconds(shapes)]
+    with timing() as clock:
+        wall, cpu = _command(model, fields, out, orientations, options.threads)
+    if sorted(clock.calls) != sorted(shapes):
+        sys.exit("error: the network was called otherwise than for each field and orientation")
+    bare.append(alone.seconds(shapes))
     return {
-        "machine": before,
-        "settings": vars(options),
+        "orientations": orientations,
         "wall_s": wall,
         "cpu_s": cpu,
-        "bare_s": bare,
-        "parts_s": clock.seconds | {REST: wall - sum(clock.seconds.values())},
+        "bare_s": sum(bare) / BLOCKS,
+        "bare_blocks_s": bare,
+        "parts_s": clock.seconds,
     }
 
 
-def _run(model: Path, fields: Path, out: Path, threads: int) -> tuple[float, float]:
-    """Wall and processor seconds of a run of the command."""
+def _command(
+    model: Path, fields: Path, out: Path, orientations: int, threads: int
+) -> tuple[float, float]:
+    """Wall and processor seconds of a run of the command, its start left out."""
     from sgseg.inference.predict import find_tasks  # noqa: PLC0415
     from sgseg.inference.segmenter import Segmenter  # noqa: PLC0415
+    from sgseg.quantify.files import Outputs  # noqa: PLC0415
     from sgseg.quantify.run import Plan, quantify_files  # noqa: PLC0415
     from sgseg.quantify.settings import Channels  # noqa: PLC0415
-    from sgseg.quantify.sources import ByModel  # noqa: PLC0415
+    from sgseg.quantify.sources import of_bundle  # noqa: PLC0415
 
-    orientations = load_params().predict.orientations
     segmenter = Segmenter.load(model, orientations=orientations, threads=threads)
-    plan = Plan(ByModel(segmenter, facts={}), Channels(granules=0, nuclei=1))
+    # As the command makes it.
+    outputs = Outputs(overlay=False, beside=True)
+    plan = Plan(of_bundle(segmenter, model), Channels(granules=0, nuclei=1), outputs=outputs)
     wall, cpu = perf_counter(), process_time()
     problems = quantify_files(find_tasks([fields], out), out, plan)
     wall, cpu = perf_counter() - wall, process_time() - cpu
@@ -123,36 +159,57 @@ def _run(model: Path, fields: Path, out: Path, threads: int) -> tuple[float, flo
     return wall, cpu
 
 
-def _bare(model: Path, calls: Sequence[tuple[int, ...]], threads: int) -> float:
-    """Seconds of the same calls of ONNX Runtime, nothing else in between."""
-    import numpy as np  # noqa: PLC0415
+class Alone:
+    """The network, nothing else in between."""
 
-    file = OnnxFile(model / "model.onnx", threads=threads)
-    images = {shape: np.zeros(shape, np.float32) for shape in set(calls)}
-    begin = perf_counter()
-    for shape in calls:
-        file.run(file.members[0], images[shape])
-    return perf_counter() - begin
+    def __init__(self, model: Path, options: argparse.Namespace) -> None:
+        import numpy as np  # noqa: PLC0415
+
+        self._file = OnnxFile(model / "model.onnx", threads=options.threads)
+        shape = (options.side, options.side)
+        self._image = np.random.default_rng(0).standard_normal(shape, np.float32)
+        self.seconds([self._image.shape])
+
+    def seconds(self, shapes: Sequence[tuple[int, ...]]) -> float:
+        """What so many calls take, from a sample of them."""
+        n = -(-len(shapes) // (SAMPLE * BLOCKS))
+        begin = perf_counter()
+        for _ in range(n):
+            self._file.run(self._file.members[0], self._image)
+        return (perf_counter() - begin) / n * len(shapes)
 
 
 def table(found: Mapping[str, Any]) -> Iterator[str]:
-    """Lines of a Markdown table, a row per part."""
-    yield "| where the time goes | seconds | share |"
-    yield "|---|---:|---:|"
-    for part, seconds in found["parts_s"].items():
-        yield f"| {part} | {seconds:.1f} | {seconds / found['wall_s']:.1%} |"
-    yield f"| all | {found['wall_s']:.1f} | |"
+    """Lines of Markdown tables: each run beside the network alone, and its parts."""
+    yield "| orientations | command, s | network alone, s | its share | cores busy |"
+    yield "|---:|---:|---:|---:|---:|"
+    for run in found["runs"]:
+        blocks = " and ".join(f"{seconds:.1f}" for seconds in run["bare_blocks_s"])
+        yield (
+            f"| {run['orientations']} | {run['wall_s']:.1f} | {run['bare_s']:.1f} ({blocks}) "
+            f"| **{run['bare_s'] / run['wall_s']:.0%}** | {run['cpu_s'] / run['wall_s']:.2f} |"
+        )
+    yield ""
+    heads = [f"orientations: {run['orientations']}, s | of the run" for run in found["runs"]]
+    yield f"| where the time goes | {' | '.join(heads)} |"
+    yield f"|---|{'---:|---:|' * len(heads)}"
+    for part in found["runs"][0]["parts_s"]:
+        cells = [
+            f"{run['parts_s'][part]:.1f} | {run['parts_s'][part] / run['wall_s']:.1%}"
+            for run in found["runs"]
+        ]
+        yield f"| {part} | {' | '.join(cells)} |"
 
 
 def said(found: Mapping[str, Any]) -> Iterator[str]:
     """What the table was measured on."""
-    on, settings = found["machine"], found["settings"]
+    settings = found["settings"]
     yield (
-        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f} "
-        f"before, Python {on['python']}. {settings['fields']} fields of {settings['side']} x "
-        f"{settings['side']} px; {found['cpu_s'] / found['wall_s']:.2f} cores busy on average. The "
-        f"same calls of the network alone take {found['bare_s']:.1f} s: "
-        f"**{found['bare_s'] / found['wall_s']:.0%}** of the run."
+        f"{described(found['machine'], 'onnxruntime', 'numpy', 'scipy')} {settings['fields']} "
+        f"fields of {settings['side']} x {settings['side']} px with two channels, one network; one "
+        "run each, without the start of the command. The network alone is measured before and "
+        "after it (in brackets). Files are read, measured and written while the network runs, so "
+        "that the parts add up to more than the run."
     )
 
 
@@ -161,6 +218,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--fields", type=int, default=200)
     add("--side", type=int, default=512, help="of a field, px")
+    add("--orientations", type=int, nargs="+", help="the default one and 1")
     add("--threads", type=int, default=os.cpu_count() or 1)
     add("--json", type=Path, metavar="FILE", help="write all times here")
     return parser.parse_args(arguments)

@@ -23,7 +23,7 @@ from time import perf_counter
 from typing import Any
 
 import tifffile
-from _paired import machine, publish
+from _paired import described, machine, publish
 from _serving_worker import field
 from quantify_cost import default_network, peak_mb
 
@@ -101,10 +101,9 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
 
 def said(found: Mapping[str, Any]) -> Iterator[str]:
     """What the table was measured on."""
-    on = found["machine"]
     yield (
-        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f} "
-        f"before, Python {on['python']}. One run per row."
+        f"{described(found['machine'], 'onnxruntime', 'numpy')} One network of the default size, "
+        "one orientation; one run per row, in a process of its own."
     )
 
 

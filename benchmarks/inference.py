@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _paired import Time, Worker, machine, publish, quartiles, ratio, take_turns
+from _paired import Time, Worker, described, machine, publish, ratio, spread, take_turns
 from training_step import has_torch
 
 HERE = Path(__file__).parent
@@ -88,17 +88,25 @@ def _case(settings: Mapping[str, Any]) -> dict[str, Any]:
             pytorch = worker.info.get("version", pytorch)
             for name in worker.info["contestants"]:
                 contestants[name] = partial(worker.measure, name, 1)
-        times = take_turns(contestants, settings["rounds"])
+        rounds = rounds_of(settings)
+        times = take_turns(contestants, rounds)
     wall = {name: [one.wall_ms for one in turns] for name, turns in times.items()}
     return {
         "side": settings["side"],
         "members": settings["n"],
+        "rounds": rounds,
         "pytorch": pytorch,
         "peak_gigaflops": 2 * products / (median(wall.pop(PEAK)) / 1000) / 1e9,
         "wall_ms": wall,
         "cpu_ms": {name: [one.cpu_ms for one in times[name]] for name in wall},
         "over_keras": {name: ratio(values, wall[KERAS]) for name, values in wall.items()},
     }
+
+
+def rounds_of(settings: Mapping[str, Any]) -> int:
+    """Fewer where one takes long, which varies less."""
+    work = settings["n"] * max(1, settings["side"] / 512) ** 2
+    return int(max(min(3, settings["rounds"]), settings["rounds"] / work**0.5))
 
 
 def table(found: Mapping[str, Any]) -> Iterator[str]:
@@ -109,26 +117,27 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
         pixels = case["side"] ** 2
         flop = 2 * found["multiply_adds_per_pixel"] * pixels * case["members"]
         for name, values in case["wall_ms"].items():
-            seconds, (low, high) = median(values) / 1000, quartiles(values)
+            seconds = median(values) / 1000
             share = flop / seconds / 1e9 / case["peak_gigaflops"]
             yield (
                 f"| {case['side']} x {case['side']} | {case['members']} | {name} "
-                f"| {seconds * 1000:,.0f} ms | {low:,.0f} to {high:,.0f} "
+                f"| {seconds * 1000:,.0f} ms | {spread(values)} "
                 f"| {pixels / 1e6 / seconds:.2f} | {case['over_keras'][name]:.2f} | {share:.0%} |"
             )
 
 
 def said(found: Mapping[str, Any]) -> Iterator[str]:
     """What the table was measured on."""
-    on, settings = found["machine"], found["settings"]
-    torch = found["cases"][0]["pytorch"] or "absent"
-    peaks = [case["peak_gigaflops"] for case in found["cases"]]
+    settings, cases = found["settings"], found["cases"]
+    peaks = [case["peak_gigaflops"] for case in cases]
+    rounds = sorted({case["rounds"] for case in cases}, reverse=True)
     yield (
-        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f} "
-        f"before, Python {on['python']}, PyTorch {torch}. U-Net of width {settings['width']} and "
-        f"depth {settings['depth']}, {found['multiply_adds_per_pixel']:,.0f} multiply-adds per "
-        f"pixel, one orientation; {settings['rounds']} rounds. The peak is that of a product of "
-        f"matrices with 32 bits, {median(peaks):.0f} GFLOP/s."
+        f"{described(found['machine'], 'onnxruntime', 'keras', 'tensorflow', 'numpy')} PyTorch "
+        f"{cases[0]['pytorch'] or 'absent'}. U-Net of width {settings['width']} and depth "
+        f"{settings['depth']}, {found['multiply_adds_per_pixel']:,.0f} multiply-adds per pixel, "
+        f"one orientation; medians of {', '.join(map(str, rounds))} rounds, the fewer the larger "
+        f"the work. The peak is that of a product of matrices with 32 bits, "
+        f"{median(peaks):.0f} GFLOP/s."
     )
 
 
@@ -136,9 +145,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("--pytorch-python", metavar="PATH", help="interpreter that has torch and numpy")
-    add("--sides", type=int, nargs="+", default=[512, 1024], help="of the image, px")
+    add("--sides", type=int, nargs="+", default=[512, 1024, 2048], help="of the image, px")
     add("--members", type=int, nargs="+", default=[1, 5])
-    add("--rounds", type=int, default=12)
+    add("--rounds", type=int, default=12, help="of the least work, see `rounds_of`")
     add("--threads", type=int, default=os.cpu_count() or 1)
     add("--width", type=int, default=16)
     add("--depth", type=int, default=3)

@@ -6,7 +6,7 @@ A field of 2048 x 2048 px with about 100 cells and 1,000 granules: `sgseg quanti
 masks given - reading, nuclei, cells, splitting, measuring, all files, tables and report - and one
 network of the default recipe, in turns: at the default number of orientations (8) and at one, the
 least there is. A model of K members takes K times as long; quantifying uses one core, a network
-all. Then runs over 10, 20, 50 and 100 smaller fields, each in a process of its own, with their peak
+all. Then runs over 10, 30 and 100 smaller fields, each in a process of its own, with their peak
 memory. Prints ratios.
 """
 
@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from _paired import Time, machine, measure, publish, ratio, take_turns
+from _paired import Time, described, machine, measure, publish, ratio, spread, take_turns
 
 from sgseg.config import load_params
 from sgseg.dataset.simulate import simulate_field
@@ -166,24 +166,25 @@ def peak_mb() -> float:
 
 def said(found: Mapping[str, Any]) -> Iterator[str]:
     """What the tables were measured on."""
-    on, one = found["machine"], found["beside"]
+    one = found["beside"]
     yield (
-        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f} "
-        f"before, Python {on['python']}. The field has {one['side']} x {one['side']} px, "
-        f"{one['cells']} cells and {one['granules']} granules."
+        f"{described(found['machine'], 'onnxruntime', 'numpy', 'scipy')} The field has "
+        f"{one['side']} x {one['side']} px, {one['cells']} cells and {one['granules']} granules; "
+        f"medians of {len(one['wall_ms'][QUANTIFY])} rounds. Of many fields one run per row."
     )
 
 
 def table(found: Mapping[str, Any]) -> Iterator[str]:
     """Lines of two Markdown tables: beside segmenting, and over many fields."""
     one, rows = found["beside"], found["many"]
-    yield f"| | ms | processor, ms | over {QUANTIFY} | over {MORE} |"
-    yield "|---|---:|---:|---:|---:|"
+    yield f"| | ms | half of them | processor, ms | over {QUANTIFY} | over {MORE} |"
+    yield "|---|---:|---|---:|---:|---:|"
     for name, values in one["wall_ms"].items():
         over = [one["ratios"].get(f"{name} / {other}") for other in (QUANTIFY, MORE)]
         cells = ["" if times is None else f"{times['wall']:.2f}" for times in over]
         yield (
-            f"| {name} | {median(values):,.0f} | {median(one['cpu_ms'][name]):,.0f} "
+            f"| {name} | {median(values):,.0f} | {spread(values)} "
+            f"| {median(one['cpu_ms'][name]):,.0f} "
             f"| {' | '.join(cells)} |"
         )
     yield ""
@@ -201,8 +202,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--model", type=Path, help="a bundle, of which the first network is used")
     add("--side", type=int, default=SIDE, help="of the large field, px")
     add("--many-side", type=int, default=MANY_SIDE, help="of each of many fields, px")
-    add("--fields", type=int, nargs="+", default=[10, 20, 50, 100])
-    add("--rounds", type=int, default=5)
+    add("--fields", type=int, nargs="+", default=[10, 30, 100])
+    add("--rounds", type=int, default=3)
     add("--threads", type=int, default=os.cpu_count() or 1)
     add("--json", type=Path, metavar="FILE", help="write all times here")
     add("--one-run", nargs=3, help=argparse.SUPPRESS)

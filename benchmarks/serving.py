@@ -1,10 +1,11 @@
-"""What serving costs beyond the network, in one paired run.
+"""What serving costs beyond the network, and what a server gets through, in one paired run.
 
-    python benchmarks/serving.py [--sides 512 1024 2048] [--members 1 5] [--json FILE]
+    python benchmarks/serving.py [--sides 512 1024] [--members 1 5] [--json FILE]
 
-The same image by a bare call of ONNX Runtime, by `sgseg.inference`, by a served model over HTTP (as
-base64 JSON and as Parquet) and by Keras, in turns. Prints times, ratios and peak memory as a
-Markdown table. Run it on a machine that does nothing else: the ratios are of wall times.
+The same image by a bare call of ONNX Runtime, by `sgseg.inference` and by a served model over HTTP
+(as base64 JSON and as Parquet), and many of them from several clients at once, all in turns. Prints
+times, ratios and peak memory as Markdown tables. Run it on a machine that does nothing else: the
+ratios are of wall times.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from statistics import median, quantiles
 from typing import Any
 
 import psutil
-from _paired import Time, Worker, machine, publish, ratio, take_turns
+from _paired import Time, Worker, described, machine, publish, ratio, spread, take_turns
+from inference import rounds_of
 
 HERE = Path(__file__).parent
 WORKER = str(HERE / "_serving_worker.py")
-BARE, OURS, KERAS = "bare ONNX call", "sgseg.inference", "Keras predict"
+BARE = "bare ONNX call"
 WAIT_S = 120
 TIMEOUT_S = 3600
 
@@ -53,23 +55,25 @@ def _case(settings: Mapping[str, Any]) -> dict[str, Any]:
     """One size of the image and one number of members."""
     folder, side = Path(settings["folder"]), settings["side"]
     own = {**settings, "bundle": str(folder / f"bundle_{settings['n']}")}
-    # Large images take long, and vary less.
-    rounds = max(3, settings["rounds"] // max(1, (side // 1024) ** 2))
+    work = settings["n"] * max(1, side / 512) ** 2
+    requests = max(*settings["clients"], int(settings["requests"] / work))
     with ExitStack() as stack:
         url, server = stack.enter_context(_served(own))
         contestants: dict[str, Callable[[], Time]] = {}
         processes: dict[str, psutil.Process] = {}
-        kinds = ["onnx", "inference", "http", *([] if settings["no_keras"] else ["keras"])]
-        for kind in kinds:
-            arguments = json.dumps({**own, "url": url})
+        for kind in ("onnx", "inference", "http", "clients"):
+            arguments = json.dumps({**own, "url": url, "requests": requests})
             worker = Worker([sys.executable, WORKER, kind, arguments], settings["threads"])
             stack.callback(worker.close)
             for name in worker.info["contestants"]:
                 contestants[name] = partial(worker.measure, name, 1)
-                processes[name] = server if kind == "http" else psutil.Process(worker.process.pid)
+                alone = kind in {"onnx", "inference"}
+                processes[name] = psutil.Process(worker.process.pid) if alone else server
+        rounds = rounds_of(settings)
         times = take_turns(contestants, rounds)
         peaks = {name: _peak_mb(process) for name, process in processes.items()}
     wall = {name: [one.wall_ms for one in turns] for name, turns in times.items()}
+    clients = {n: wall.pop(clients_title(n)) for n in settings["clients"]}
     return {
         "side": side,
         "members": settings["n"],
@@ -77,7 +81,10 @@ def _case(settings: Mapping[str, Any]) -> dict[str, Any]:
         "wall_ms": wall,
         "peak_mb": peaks,
         "over_bare": {name: ratio(wall[BARE], values) for name, values in wall.items()},
-        "keras_over_bare": ratio(wall[BARE], wall[KERAS]) if KERAS in wall else None,
+        "requests": requests,
+        "clients_ms": clients,
+        "of_bare": {n: ratio(values, wall[BARE]) * requests for n, values in clients.items()},
+        "busy_mb": peaks[clients_title(max(clients))],
     }
 
 
@@ -132,6 +139,11 @@ def _peak_mb(process: psutil.Process) -> float | None:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), None)
 
 
+def clients_title(n: int) -> str:
+    """The contestant of so many clients."""
+    return f"HTTP, clients: {n}"
+
+
 # --- report
 
 
@@ -141,43 +153,57 @@ def p95(values: Sequence[float]) -> float:
 
 
 def table(found: Mapping[str, Any]) -> Iterator[str]:
-    """Lines of a Markdown table, a row per case and contestant."""
-    yield "| image | members | by | median | 95 % | megapixels/s | time over bare | peak memory |"
-    yield "|---|---:|---|---:|---:|---:|---:|---:|"
+    """Lines of two Markdown tables: what one image takes, and many at once."""
+    yield "| image | members | by | ms | half of them | 95 % | Mpx/s | over bare | peak memory |"
+    yield "|---|---:|---|---:|---|---:|---:|---:|---:|"
     for case in found["cases"]:
         for name, values in case["wall_ms"].items():
             speed = case["side"] ** 2 / 1e6 / (median(values) / 1000)
             peak = case["peak_mb"][name]
             yield (
                 f"| {case['side']} x {case['side']} | {case['members']} | {name} "
-                f"| {median(values):,.0f} ms | {p95(values):,.0f} ms | {speed:.2f} "
+                f"| {median(values):,.0f} | {spread(values)} | {p95(values):,.0f} | {speed:.2f} "
                 f"| {case['over_bare'][name]:.2f} | {'' if peak is None else f'{peak:,.0f} MB'} |"
+            )
+    yield ""
+    yield "| image | members | clients | requests/s | half of them | Mpx/s | of the bare call's |"
+    yield "|---|---:|---:|---:|---|---:|---:|"
+    for case in found["cases"]:
+        for n, values in case["clients_ms"].items():
+            rates = [case["requests"] / (value / 1000) for value in values]
+            yield (
+                f"| {case['side']} x {case['side']} | {case['members']} | {n} "
+                f"| {median(rates):.2f} | {spread(rates, 2)} "
+                f"| {median(rates) * case['side'] ** 2 / 1e6:.2f} | {case['of_bare'][n]:.0%} |"
             )
 
 
 def said(found: Mapping[str, Any]) -> Iterator[str]:
     """What the table was measured on."""
-    on, settings = found["machine"], found["settings"]
-    rounds = sorted({case["rounds"] for case in found["cases"]}, reverse=True)
+    settings, cases = found["settings"], found["cases"]
+    rounds = sorted({case["rounds"] for case in cases}, reverse=True)
+    requests = sorted({case["requests"] for case in cases}, reverse=True)
     yield (
-        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f} "
-        f"before, Python {on['python']}. U-Net of width {settings['width']} and depth "
-        f"{settings['depth']}, batch norm, random weights, one orientation; "
-        f"{' or '.join(map(str, rounds))} rounds. Memory over HTTP is that of the server; time "
-        "over bare is the median of the rounds' ratios."
+        f"{described(found['machine'], 'mlflow', 'onnxruntime', 'numpy')} U-Net of width "
+        f"{settings['width']} and depth {settings['depth']}, batch norm, random weights, one "
+        f"orientation; medians of {', '.join(map(str, rounds))} rounds, the fewer the larger the "
+        "work. Memory over HTTP is that of the server; the time over bare is the median of the "
+        f"rounds' ratios. Of several clients at once: {' or '.join(map(str, requests))} requests a "
+        "round, shared among them, as Parquet."
     )
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
-    add("--sides", type=int, nargs="+", default=[512, 1024, 2048], help="of the image, px")
+    add("--sides", type=int, nargs="+", default=[512, 1024], help="of the image, px")
     add("--members", type=int, nargs="+", default=[1, 5])
-    add("--rounds", type=int, default=20, help="at up to 1024 px; a quarter of them at 2048")
+    add("--rounds", type=int, default=8, help="of the least work; fewer where one takes long")
+    add("--clients", type=int, nargs="+", default=[1, 2, 4], help="at once")
+    add("--requests", type=int, default=8, help="of all clients, in a round of the least work")
     add("--threads", type=int, default=os.cpu_count() or 1)
     add("--width", type=int, default=16)
     add("--depth", type=int, default=3)
-    add("--no-keras", action="store_true")
     add("--json", type=Path, metavar="FILE", help="write all times here")
     return parser.parse_args(arguments)
 

@@ -22,11 +22,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from _paired import Time, Worker, machine, publish, quartiles, ratio, take_turns
+from _paired import Time, Worker, described, machine, publish, ratio, spread, take_turns
 
 HERE = Path(__file__).parent
 TOLERANCE = 1e-4
 OURS, OURS_PLAIN = "sgseg, as it trains", "sgseg, without pixel scores"
+OURS_XLA, OURS_HALF = "sgseg, compiled by XLA", "sgseg, bfloat16"
+HALF = "bfloat16"
+PEAK = "matrix product"
+# Of a convolution: forward, gradient of its input, gradient of its weights.
+PASSES = 3
 LOOP = "sgseg, loop with its batches"
 # An epoch or all its batches are one repetition of as many steps.
 WHOLE_EPOCHS = ("epoch", "batches", "batches without augmentation")
@@ -44,7 +49,8 @@ def has_torch(python: str) -> bool:
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Measure both sides in turns; all that was found, as it is written to --json."""
-    before, settings = machine(options.threads), json.dumps(vars(options))
+    before, given = machine(options.threads), vars(options)
+    settings, with_xla = json.dumps(given), json.dumps(given | {"xla": True})
     python, threads = options.pytorch_python or sys.executable, options.threads
     with tempfile.TemporaryDirectory() as folder:
         theirs, exchange = None, ""
@@ -54,16 +60,25 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         if exchange:
             theirs = Worker([python, str(HERE / "_pytorch_step.py"), exchange, settings], threads)
             check_same(ours.info, theirs.info)
-        times = take_turns(_contestants(ours, theirs, options.steps), options.rounds)
-        for worker in (ours, theirs):
+        xla = Worker([sys.executable, str(HERE / "_sgseg_step.py"), "", with_xla], threads)
+        peak = Worker([sys.executable, str(HERE / "_matrix_product.py")], threads)
+        contestants = _contestants(ours, theirs, options.steps)
+        for name in xla.info["contestants"]:
+            contestants[OURS_XLA] = partial(xla.measure, name, options.steps)
+        contestants[PEAK] = partial(peak.measure, PEAK, 1)
+        times = take_turns(contestants, options.rounds)
+        products = peak.info["multiply_adds"] / (median(_clock(times.pop(PEAK), "wall_ms")) / 1000)
+        for worker in (ours, theirs, xla, peak):
             if worker is not None:
                 worker.close()
     return {
         "machine": before,
         "settings": vars(options),
         "sgseg": ours.info,
+        "xla": xla.info["failed"],
         "pytorch": None if theirs is None else theirs.info,
         "times": {name: [vars(time) for time in turns] for name, turns in times.items()},
+        "peak_gigaflops": 2 * products / 1e9,
         "ratios": ratios(times),
         "parts": parts(times),
     }
@@ -87,7 +102,12 @@ def _contestants(ours: Worker, theirs: Worker | None, steps: int) -> dict[str, C
         epoch = worker.measure(name, 1)
         return Time(epoch.wall_ms / ours.info["steps"], epoch.cpu_ms / ours.info["steps"])
 
-    titles = {"step": OURS, "step without scores": OURS_PLAIN, "epoch": LOOP}
+    titles = {
+        "step": OURS,
+        "step without scores": OURS_PLAIN,
+        "bfloat16": OURS_HALF,
+        "epoch": LOOP,
+    }
     contestants: dict[str, Callable[[], Time]] = {
         titles.get(name, name): partial(block, ours, name) for name in ours.info["contestants"]
     }
@@ -105,10 +125,10 @@ def _contestants(ours: Worker, theirs: Worker | None, steps: int) -> dict[str, C
 
 
 def ratios(times: Times) -> dict[str, dict[str, dict[str, float]]]:
-    """Of each way of PyTorch: time over that of sgseg's step, above 1 where sgseg is faster."""
+    """Of each way but the usual: time over that of sgseg's step, above 1 where this is faster."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for name in times:
-        if name.startswith("PyTorch"):
+        if name.startswith("PyTorch") or name in {OURS_XLA, OURS_HALF}:
             found[name] = {
                 own: {
                     clock: ratio(_clock(times[own], clock), _clock(times[name], clock))
@@ -144,19 +164,28 @@ def _clock(turns: Sequence[Time], clock: str) -> list[float]:
 
 def said(found: Mapping[str, Any]) -> Iterator[str]:
     """What the tables were measured on."""
-    on, settings, versions = found["machine"], found["settings"], found["sgseg"]["versions"]
-    torch = found["pytorch"]["version"] if found["pytorch"] else "absent"
+    settings, torch = found["settings"], found["pytorch"]
     yield (
-        f"{on['processor']}, {on['cores']} cores, {on['threads']} threads, load {on['load']:.1f} "
-        f"before. Python {on['python']}, Keras {versions['keras']}, TensorFlow "
-        f"{versions['tensorflow']}, PyTorch {torch}. U-Net of width {settings['width']} and depth "
+        f"{described(found['machine'], 'keras', 'tensorflow', 'numpy')} PyTorch "
+        f"{torch['version'] if torch else 'absent'}. U-Net of width {settings['width']} and depth "
         f"{settings['depth']} with batch norm, {found['sgseg']['trainable']:,} parameters; "
         f"{settings['batch']} patches of {settings['patch']} x {settings['patch']} px; bce_dice; "
-        f"Adam; {settings['rounds']} rounds of {settings['steps']} steps."
+        f"Adam; medians of {settings['rounds']} rounds of {settings['steps']} steps."
     )
+    yield (
+        "Of the peak: what the convolutions of a step multiply and add, forward and twice "
+        "backward, over what a product of matrices with 32 bits gets through "
+        f"({found['peak_gigaflops']:.0f} GFLOP/s)."
+    )
+    if found["xla"]:
+        yield f"XLA does not compile it here: {found['xla']}"
     if found["pytorch"]:
         largest = max(found["pytorch"]["difference"].values())
-        losses = {"sgseg": found["sgseg"]["losses"], **found["pytorch"]["losses"]}
+        losses = {
+            name: values
+            for name, values in {"sgseg": found["sgseg"]["losses"], **torch["losses"]}.items()
+            if HALF not in name
+        }
         apart = max(
             abs(one - own)
             for values in losses.values()
@@ -164,7 +193,7 @@ def said(found: Mapping[str, Any]) -> Iterator[str]:
         )
         yield (
             f"With the same weights the outputs differ by at most {largest:.0e}, the losses of the "
-            f"first {len(losses['sgseg'])} steps by {apart:.0e}."
+            f"first {len(losses['sgseg'])} steps by {apart:.0e}, bfloat16 left out."
         )
         for name, reason in found["pytorch"]["failed"].items():
             yield f"{name} does not run here: {reason}"
@@ -179,13 +208,19 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
     """Lines of two Markdown tables: a step beside PyTorch, and where its time goes."""
     times = {name: [Time(**time) for time in turns] for name, turns in found["times"].items()}
     batch = found["settings"]["batch"]
-    yield "| | ms a step | half of them | images/s | processor | it / sgseg | by processor |"
-    yield "|---|---:|---|---:|---:|---:|---:|"
+    pixels = batch * found["settings"]["patch"] ** 2
+    work = 2 * PASSES * found["sgseg"]["multiply_adds_per_pixel"] * pixels
+    least_ms = work / found["peak_gigaflops"] / 1e9 * 1000
+    yield (
+        "| | ms a step | half of them | images/s | of the peak | processor, ms | it / sgseg "
+        "| by processor |"
+    )
+    yield "|---|---:|---|---:|---:|---:|---:|---:|"
     for name, turns in times.items():
         if name.startswith(("sgseg", "PyTorch")):
-            yield _row(name, turns, batch, found["ratios"].get(name))
+            yield _row(name, turns, batch, least_ms, found["ratios"].get(name))
     yield ""
-    yield "| where a step and its batch go | ms | share | processor, ms | share |"
+    yield "| where a step and its batch go | ms | share | processor, ms | of the processor |"
     yield "|---|---:|---:|---:|---:|"
     clocks = ("wall_ms", "cpu_ms")
     whole = {clock: sum(part[clock] for part in found["parts"].values()) for clock in clocks}
@@ -195,14 +230,18 @@ def table(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _row(
-    name: str, turns: Sequence[Time], batch: int, ratios: Mapping[str, Mapping[str, float]] | None
+    name: str,
+    turns: Sequence[Time],
+    batch: int,
+    least_ms: float,
+    ratios: Mapping[str, Mapping[str, float]] | None,
 ) -> str:
     wall, cpu = _clock(turns, "wall_ms"), _clock(turns, "cpu_ms")
-    low, high = quartiles(wall)
     over = ["", ""] if ratios is None else [f"{ratios[OURS][c]:.2f}" for c in ("wall_ms", "cpu_ms")]
     return (
-        f"| {name} | {median(wall):.1f} | {low:.1f} to {high:.1f} "
-        f"| {batch / median(wall) * 1000:.0f} | {median(cpu):.1f} | {' | '.join(over)} |"
+        f"| {name} | {median(wall):.1f} | {spread(wall, 1)} "
+        f"| {batch / median(wall) * 1000:.0f} | {least_ms / median(wall):.0%} "
+        f"| {median(cpu):.1f} | {' | '.join(over)} |"
     )
 
 

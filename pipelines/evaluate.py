@@ -1,6 +1,7 @@
 """Score the trained folds, choose threshold and minimum area, write the model and the report."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from sgseg.evaluation.data import DataSet
 from sgseg.evaluation.operating import OperatingPoint
 from sgseg.evaluation.report import write_report
 from sgseg.evaluation.timing import measure
+from sgseg.images.write import replacing
 from sgseg.inference.bundle import (
     NETWORKS,
     BundleSpec,
@@ -34,6 +36,12 @@ MODEL, REPORT = Path("models/evaluated"), Path("reports/evaluation")
 
 
 def main() -> None:
+    # Until the threshold is known, the model is no model that anybody may use.
+    with tempfile.TemporaryDirectory() as unfinished:
+        score(Path(unfinished))
+
+
+def score(unfinished: Path) -> None:
     params = load_params(tuned=TUNED)
     folds = params.split.folds
     sources = [Path(f"models/folds/{fold}") for fold in folds]
@@ -46,12 +54,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         if params.predict.precision == "int8":
             networks = in_8_bits(networks, spec, roles, data, Path(scratch))
-        merge_onnx(networks, members, MODEL / NETWORKS)
-    write_spec(MODEL, spec)
+        merge_onnx(networks, members, unfinished / NETWORKS)
+    write_spec(unfinished, spec)
 
     digest, git = dvc_md5(DATASET), git_state()
     commit = "" if git is None else git.commit + ("-dirty" if git.dirty else "")
-    segmenter = Segmenter.load(MODEL, members="all")
+    segmenter = Segmenter.load(unfinished, members="all")
     with tempfile.TemporaryDirectory() as scratch:
         evaluation, maps = evaluate(params, data, segmenter, Path(scratch))
         metrics = write_report(
@@ -79,6 +87,8 @@ def main() -> None:
         other_points=others,
         data=data,
     )
+    with replacing(MODEL / NETWORKS) as partial:
+        shutil.copyfile(unfinished / NETWORKS, partial)
     write_spec(MODEL, spec)
     write_evaluation(REPORT, sources)
     write_card(REPORT / "card", model=MODEL, evaluation=REPORT, dataset=DATASET)

@@ -23,6 +23,7 @@ def main() -> None:
     # Takes seconds: not before the arguments are known to be right.
     with without_startup_messages():
         from sgseg.training.cross_validation import run_fold  # noqa: PLC0415
+        from sgseg.training.devices import prepare_devices  # noqa: PLC0415
 
     identity = FoldIdentity(
         cross_validation(
@@ -35,6 +36,7 @@ def main() -> None:
             sources=sources_of_space(tuned=TUNED),
         ),
         fold,
+        tags=prepare_devices().tags,
     )
     checkpoints, folder = Path("checkpoints"), Path(f"models/folds/{fold}")
     checkpoint = checkpoints / identity.cv.key / f"fold_{fold}.npz"

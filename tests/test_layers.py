@@ -73,6 +73,7 @@ ONLY_IN: dict[str, set[str]] = {
     "keras": {"nets", "training"},
     "tensorflow": {"training"},
     "torch": {"training"},
+    "jax": {"training"},
     "tf2onnx": {"training"},
     "onnxruntime": {"inference", "training"},
     "mlflow": {"tracking", "registry", "serving"},

@@ -14,6 +14,7 @@ from sgseg.errors import exit_with_message
 COMMANDS = (
     "compare",
     "data",
+    "folds",
     "import_data",
     "predict",
     "promote",

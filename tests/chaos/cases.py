@@ -42,6 +42,20 @@ class Case:
         Whether, run again, it makes good what was damaged in its outputs.
     tidies
         Whether, run again, it removes the hidden file of a name that a kill left half-written.
+    by_dvc
+        Whether its outputs are removed before each run, as DVC does.
+    state
+        Files and folders that it writes to beside its outputs: the store, checkpoints.
+    damaged
+        Folders of which files are damaged, instead of the first of `outputs`.
+    damaged_halfway
+        Whether that happens to what a killed run leaves, not to what is finished.
+    compared
+        Whether its outputs have to be the same; otherwise `facts` alone.
+    varies
+        Files among the outputs that tell of times, and so differ each time or may.
+    facts
+        What else must be the same in the end, by name, such as what stands in the store.
     """
 
     prepare: Callable[[Path], None]
@@ -49,6 +63,13 @@ class Case:
     outputs: tuple[str, ...]
     mends: bool = True
     tidies: bool = True
+    by_dvc: bool = False
+    state: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    damaged_halfway: bool = False
+    compared: bool = True
+    varies: tuple[str, ...] = ()
+    facts: Callable[[Path], dict[str, str]] = lambda _: {}
 
 
 def sgseg(*words: str) -> Callable[[], None]:
@@ -61,11 +82,11 @@ def sgseg(*words: str) -> Callable[[], None]:
     return command
 
 
-def stage(name: str) -> Callable[[], None]:
+def stage(name: str, *words: str) -> Callable[[], None]:
     """A stage of the pipeline, as DVC calls it: without the outputs of an earlier run."""
 
     def command() -> None:
-        sys.argv = [f"pipelines/{name}.py"]
+        sys.argv = [f"pipelines/{name}.py", *words]
         runpy.run_path(str(ROOT / "pipelines" / f"{name}.py"), run_name="__main__")
 
     return command
@@ -76,13 +97,17 @@ def _fields(folder: Path) -> None:
     for number in range(3):
         pixels, _ = draw_field([(10, 10 + 4 * number), (30, 20)], seed=number)
         write_labels(folder / "images" / f"f{number}.tif", pixels, pixel_size_um=0.2)
-    bundle = folder / "bundle"
-    bundle.mkdir()
+    make_bundle(folder / "bundle")
+
+
+def make_bundle(folder: Path) -> None:
+    """A model of one network that calls bright what is bright."""
+    folder.mkdir()
     alone = folder / "fold_0.onnx"
     write_pointwise_network(alone)
-    merge_onnx([alone], ["fold_0"], bundle / "model.onnx")
+    merge_onnx([alone], ["fold_0"], folder / "model.onnx")
     alone.unlink()
-    write_spec(bundle, BundleSpec(["fold_0"], {"normalise": "background"}, 0.5, 4, 16))
+    write_spec(folder, BundleSpec(["fold_0"], {"normalise": "background"}, 0.5, 4, 16))
 
 
 def _stained(folder: Path) -> None:
@@ -132,6 +157,12 @@ def _after(*names: str) -> Callable[[Path], None]:
     return prepare
 
 
+def _search() -> None:
+    from .search import search  # noqa: PLC0415
+
+    search()
+
+
 CASES = {
     "predict": Case(
         _fields,
@@ -172,6 +203,7 @@ CASES = {
         tidies=False,
     ),
     "validate": Case(_after("simulate", "ingest"), stage("validate"), ("data/validated",)),
+    "search": Case(lambda _: None, _search, ("found",), state=("tuning",)),
 }
 
 

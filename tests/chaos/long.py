@@ -1,57 +1,187 @@
-"""Faults in earnest: `python tests/chaos/long.py --faults 500`, minutes to an hour.
+"""Faults in earnest: `python tests/chaos/long.py --faults 500`, half an hour.
 
-What it prints last is how many faults were injected and how many losses they caused.
+Each scene is a process of its own, one after the other. A fault has a number in its scene, and what
+happens follows from `--seed`, the scene, its kind and that number: `--scene train` repeats one.
+With `--resume` a run that was stopped goes on. What is printed last is how many faults were
+injected and how many losses they caused; `--publish` writes it into docs/faults.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import json
+import os
 import random
+import shutil
+import signal
 import sys
 import tempfile
+import time
+import traceback
 from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent
+RESULTS = ROOT / "tests/chaos/results.json"
+PAGE = ROOT / "docs/faults.md"
+SAY_EVERY_S = 15
+_DIE_WITH_PARENT = 1
 
 
 def main() -> int:
-    """Inject faults into one command after the other."""
+    """Inject faults into one scene after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faults", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--case", action="append", help="one of several; default: all")
+    parser.add_argument("--scene", action="append", help="one of several; default: all")
+    parser.add_argument("--record", type=Path, default=Path("chaos.jsonl"), help="each fault")
+    parser.add_argument("--resume", action="store_true", help="leave out what is in --record")
+    parser.add_argument("--publish", action="store_true", help="into docs/faults.md")
+    parser.add_argument("--home", type=Path, help="where it happens; its project is used again")
     options = parser.parse_args()
-    sys.path.insert(0, str(TESTS))
+    sys.path[:0] = [str(TESTS), str(ROOT / "src")]
+    os.environ |= {"TQDM_DISABLE": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    begin = time.monotonic()
+    if not options.resume:
+        options.record.unlink(missing_ok=True)
 
-    from chaos.cases import CASES  # noqa: PLC0415
-    from chaos.trial import trial  # noqa: PLC0415
+    from chaos.scenes import PLANS, shared_out  # noqa: PLC0415
 
-    names = options.case or list(CASES)
-    injected: Counter[str] = Counter()
-    lost = 0
-    for name in names:
-        rng = random.Random(f"{options.seed} {name}")
-        with (
-            tempfile.TemporaryDirectory(prefix="chaos-") as place,
-            trial(name, CASES[name], Path(place) / "files") as undisturbed,
-        ):
-            for number in range(-(-options.faults // len(names))):
-                if number % 5 == 3 and CASES[name].mends:
-                    what, losses = "damaged", list(undisturbed.truncated(rng))
-                elif number % 25 == 12:
-                    what, losses = "two at once", list(undisturbed.twice_at_once())
-                else:
-                    what, losses = "fault", list(undisturbed.fault(rng))
-                injected[what] += 1
-                lost += bool(losses)
-                for loss in losses:
-                    sys.stdout.write(f"LOSS {name}: {loss.fault}: {loss.what}\n")
-            sys.stdout.write(f"{name}: {undisturbed.operations} moments\n")
+    plans = {name: PLANS[name] for name in options.scene or PLANS}
+    shares = {name: kinds for name, kinds in shared_out(options.faults, plans).items() if kinds}
+    with ExitStack() as stack:
+        top = options.home or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-"))
+        )
+        wants_project = any(PLANS[name].needs_project for name in shares)
+        if wants_project and not (top / "project").is_dir():
+            _alone(lambda: _make_project(top))
+        for name, kinds in shares.items():
+            _alone(lambda name=name, kinds=kinds: _scene(options, name, kinds, top))
+    found = _read(options.record)
+    return _tell(options, found, sum(map(len, shares.values())), time.monotonic() - begin)
+
+
+def _alone(work: Any) -> None:
+    """Do something in a process of its own: its imports, mounts and memory go with it."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        try:
+            work()
+            status = 0
+        except BaseException:  # noqa: BLE001 - told, and counted as missing by the parent
+            traceback.print_exc()
+        finally:
             sys.stdout.flush()
-    kinds = ", ".join(f"{count} {what}" for what, count in injected.items())
-    sys.stdout.write(f"{injected.total()} faults injected ({kinds}), {lost} losses\n")
-    return 1 if lost else 0
+            sys.stderr.flush()
+            os._exit(status)
+    os.waitpid(child, 0)
+
+
+def _make_project(top: Path) -> None:
+    from chaos.project import make_project  # noqa: PLC0415
+    from chaos.trial import WORK  # noqa: PLC0415
+
+    begin = time.monotonic()
+    make_project(top / "stage" / WORK)
+    shutil.move(top / "stage" / WORK, top / "project")
+    _say(f"a tiny project: the whole pipeline in {time.monotonic() - begin:.0f} s")
+
+
+def _scene(options: argparse.Namespace, name: str, kinds: list[str], top: Path) -> None:
+    from chaos.scenes import PLANS, LackingError, Place  # noqa: PLC0415
+
+    begin = said = time.monotonic()
+    before = Counter(entry["kind"] for entry in _read(options.record) if entry["scene"] == name)
+    folder, stage = top / name, top / "stage"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    for path in (folder, stage):
+        path.mkdir(parents=True, exist_ok=True)
+    n_losses = number = 0
+    try:
+        with (
+            options.record.open("a", encoding="utf-8") as record,
+            PLANS[name].opens(Place(folder, stage, top / "project")) as scene,
+        ):
+            opened = time.monotonic() - begin
+            counts: Counter[str] = Counter()
+            for number, kind in enumerate(kinds, 1):
+                counts[kind] += 1
+                if counts[kind] <= before[kind]:
+                    continue
+                rng = random.Random(f"{options.seed} {name} {kind} {counts[kind]}")
+                losses = scene.inject(kind, rng)
+                for loss in losses:
+                    _say(f"LOSS {name}: {kind} {counts[kind]}: {loss.fault}: {loss.what}")
+                n_losses += bool(losses)
+                entry = {"scene": name, "kind": kind, "number": counts[kind], "lost": bool(losses)}
+                record.write(json.dumps(entry) + "\n")
+                record.flush()
+                if time.monotonic() - said > SAY_EVERY_S:
+                    said = time.monotonic()
+                    _say(f"  {name}: {number} of {len(kinds)}")
+    except LackingError as error:
+        _say(f"{name}: left out, as there is not: {error}")
+        return
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    took = time.monotonic() - begin
+    _say(
+        f"{name}: {len(kinds)} faults in {took:.0f} s, {opened:.0f} s of them to get ready; "
+        f"{n_losses} losses"
+    )
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _read(record: Path) -> list[dict[str, Any]]:
+    if not record.exists():
+        return []
+    lines = record.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def _tell(
+    options: argparse.Namespace, found: list[dict[str, Any]], wanted: int, seconds: float
+) -> int:
+    """How many of each kind, and what came of them."""
+    kinds: dict[str, Counter[str]] = {}
+    for entry in found:
+        counts = kinds.setdefault(entry["kind"], Counter())
+        counts["faults"] += 1
+        counts["losses"] += entry["lost"]
+    for kind, counts in kinds.items():
+        _say(f"{counts['faults']:5} {kind}, {counts['losses']} losses")
+    lost = sum(counts["losses"] for counts in kinds.values())
+    _say(f"{len(found)} faults injected, {lost} losses, in {seconds / 60:.0f} min")
+    if len(found) < wanted:
+        _say(f"{wanted - len(found)} faults of {wanted} were not injected: see above")
+    if options.publish:
+        publish(found, seed=options.seed, minutes=seconds / 60)
+    return 1 if lost or len(found) < wanted else 0
+
+
+def publish(found: list[dict[str, Any]], *, seed: int, minutes: float) -> None:
+    """Write what was found beside this file, and as a table into the page."""
+    from chaos.table import rows, write_table  # noqa: PLC0415
+
+    result: Mapping[str, Any] = {"seed": seed, "minutes": round(minutes), "rows": rows(found)}
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_table(PAGE, "chaos", result)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from .cases import CASES
-from .faults import DENIED, FULL, KILL, content, damage, run
+from .faults import DENIED, FULL, KILL, run
+from .files import content, damage
 from .trial import trial
 
 QUICK = ("predict", "import")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
+
+CHUNK = 2**25
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,21 @@ class Poison:
         with self.notes.open("a", encoding="utf-8") as file:
             file.write("killed\n")
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """Takes memory until it is killed."""
+
+    most: int
+
+    def __call__(self) -> None:
+        taken = []
+        for _ in range(self.most // CHUNK):
+            taken.append(b"\1" * CHUNK)
+            time.sleep(0.01)
+        # Whoever watches looks now and then.
+        time.sleep(20)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,10 @@ def test_an_image_that_kills_workers(tmp_path: Path) -> None:
     problem = _problem(Task(tmp_path / "a.tif", "a"), Died(2))
     assert problem is not None
     assert str(problem).startswith(f"{tmp_path / 'a.tif'}: each worker that began it was killed")
+    assert "memory of" not in problem.what
+    for_memory = _problem(Task(tmp_path / "a.tif", "a"), Died(2, bytes_used=1_234_567_890))
+    assert for_memory is not None
+    assert for_memory.what.endswith("2 times when it was alone, for its memory of 1.2 GB")
 
 
 def test_only_the_worker_cannot_read_it(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""A scheduler and two workers started by hand, as on a cluster, and the commands that use them."""
+"""A scheduler and two workers started by hand, as on a cluster, and the commands that use them.
+
+They speak TLS, with certificates as files, as docs/cluster.md says.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dask
 import pytest
 import tifffile
+from distributed.security import Security
 from examples import draw_field
 from quantify.runs import content
 
 from sgseg.cli import parser
+from sgseg.errors import InputError
 
 WAIT_SECONDS = 60
 
@@ -28,9 +34,24 @@ def until(happened: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[str]:
+def certificates(tmp_path: Path) -> dict[str, str]:
+    """Paths: of the authority, of a certificate by it and of its key."""
+    made = Security.temporary()
+    content = {
+        "ca-file": made.tls_ca_file,
+        "cert": made.tls_worker_cert,
+        "key": made.tls_worker_key,
+    }
+    for name, text in content.items():
+        (tmp_path / f"{name}.pem").write_text(text)
+    return {name: str(tmp_path / f"{name}.pem") for name in content}
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path, certificates: dict[str, str]) -> Iterator[str]:
     """Its address. The workers run in folders of their own."""
     processes = []
+    tls = [part for name, path in certificates.items() for part in (f"--tls-{name}", path)]
 
     # Dask leaves the settings of another test's workers in the environment, silence among them.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DASK_")}
@@ -41,19 +62,19 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
         log = folder / "log.txt"
         with log.open("w") as file:
             module = f"distributed.cli.dask_{tool}"
-            command = [sys.executable, "-m", module, *options, "--no-dashboard"]
+            command = [sys.executable, "-m", module, *options, *tls, "--no-dashboard"]
             processes.append(
                 subprocess.Popen(command, cwd=folder, stdout=file, stderr=file, env=clean)
             )
         return log
 
-    log = start("scheduler", "--host", "127.0.0.1", "--port", "0")
-    pattern = re.compile(r"Scheduler at:\s+(tcp://127\.0\.0\.1:\d+)")
+    log = start("scheduler", "--host", "tls://127.0.0.1", "--port", "0")
+    pattern = re.compile(r"Scheduler at:\s+(tls://127\.0\.0\.1:\d+)")
     until(lambda: pattern.search(log.read_text()))
     found = pattern.search(log.read_text())
     assert found is not None
     try:
-        workers = [start("worker", found[1], "--nthreads", "1") for _ in range(2)]
+        workers = [start("worker", found[1], "--nthreads", "1", "--no-nanny") for _ in range(2)]
         for worker in workers:
             until(lambda worker=worker: "Registered to" in worker.read_text())
         yield found[1]
@@ -71,6 +92,7 @@ def run(command: str, *arguments: object) -> int:
 
 def test_predict_and_quantify(
     scheduler: str,
+    certificates: dict[str, str],
     make_bundle: Callable[..., Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -83,10 +105,18 @@ def test_predict_and_quantify(
     make_bundle(1.8, 2.2)
     given = ("images", "--model", "bundle")
     there = ("--scheduler", scheduler)
-    assert run("predict", *given, "--out", "a") == 0
-    assert run("predict", *given, "--out", "b", *there) == 0
-    assert content(Path("b")) == content(Path("a"))
     counted = ("--unit", "image", "--no-overlay")
+    assert run("predict", *given, "--out", "a") == 0
     assert run("quantify", *given, "--out", "c", *counted) == 0
-    assert run("quantify", *given, "--out", "d", *counted, *there) == 0
+    with pytest.raises(InputError, match="no certificate to show there"):
+        run("predict", *given, "--out", "b", *there)
+    settings = {
+        "distributed.comm.tls.ca-file": certificates["ca-file"],
+        "distributed.comm.tls.client.cert": certificates["cert"],
+        "distributed.comm.tls.client.key": certificates["key"],
+    }
+    with dask.config.set(settings):
+        assert run("predict", *given, "--out", "b", *there) == 0
+        assert run("quantify", *given, "--out", "d", *counted, *there) == 0
+    assert content(Path("b")) == content(Path("a"))
     assert content(Path("d")) == content(Path("c"))

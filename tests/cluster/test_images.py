@@ -54,7 +54,7 @@ def test_the_bytes_of_one_process(
 ) -> None:
     # Paths as they are typed: workers run in other folders.
     monkeypatch.chdir(tmp_path)
-    bundle, folder = make_bundle(1.8, 2.2), Path("images")
+    bundle, folder = make_bundle(1.8, 2.2, orientations=8), Path("images")
     alone = predict(bundle, folder, Path("alone"), with_uncertainty=True)
     spread = predict(bundle, folder, Path("spread"), client, with_uncertainty=True)
     assert [problem.where for problem in alone] == ["images/empty.tif", "images/two.tif"]

@@ -33,6 +33,8 @@ from sgseg.inference.network import OnnxFile
 from . import corpus
 
 SHAPE = (20, 30)
+PIXELS = "<Pixels DimensionOrder='XYZCT' SizeX='30' SizeY='20' SizeZ='{}' SizeC='1' SizeT='{}'"
+PIXELS += " Type='uint16'><TiffData/></Pixels>"
 
 
 def refused(tmp_path: Path, content: bytes, said: str, **options: object) -> None:
@@ -103,6 +105,55 @@ def test_pages_that_follow_each_other_in_a_circle(tmp_path: Path, lead: int, big
     refused(tmp_path, bytes(content), f"page {lead + 2} is followed by an earlier one")
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("n", [3, 1_000, 100_000])
+def test_a_page_of_many_smaller_images(tmp_path: Path, order: str, big: bool, n: int) -> None:
+    """400 kB that took 6 GB: a page whose SubIFDs are itself, once for each of them."""
+    space = "xmlns='http://www.openmicroscopy.org/Schemas/OME/2016-06'"
+    text = f"<?xml version='1.0'?><OME {space}><Image>{PIXELS.format(1, 1)}</Image></OME>"
+    content = bytearray(
+        tiff(
+            picture(dtype="uint16"),
+            description=text,
+            metadata=None,
+            bigtiff=big,
+            byteorder=order,
+            photometric="minisblack",
+            extratags=[(65_000, 13, n, [0] * n, True)],
+        )
+    )
+    with TiffFile(io.BytesIO(content)) as file:
+        page = file.pages[0]
+        tag = page.tags[65_000]
+        # A type of four bytes: its values are addresses of this very page.
+        struct.pack_into(f"{order}{n}I", content, tag.valueoffset, *[page.offset] * n)
+        struct.pack_into(f"{order}H", content, tag.offset, 330)
+    if n > 1_000:
+        refused(tmp_path, bytes(content), f"page 1 has {n:,} smaller images")
+    else:
+        path = tmp_path / "pyramid.tif"
+        path.write_bytes(content)
+        assert np.array_equal(read_image(path).pixels, picture(dtype="uint16"))
+
+
+def test_many_pages_of_nothing(tmp_path: Path) -> None:
+    """Directories without an entry: 600 kB of 100,000 pages."""
+    content = bytearray(tiff(picture(dtype="uint16"), metadata=None))
+    content += bytes(len(content) % 2)
+    (first,) = struct.unpack_from("<I", content, 4)
+    (tags,) = struct.unpack_from("<H", content, first)
+    begin, n = len(content), 100_000
+    struct.pack_into("<I", content, first + 2 + 12 * tags, begin)
+    for number in range(1, n + 1):
+        content += struct.pack("<HI", 0, begin + 6 * number if number < n else 0)
+    path = tmp_path / "pages.tif"
+    path.write_bytes(content)
+    begun = time.process_time()
+    assert np.array_equal(read_image(path).pixels, picture(dtype="uint16"))
+    assert time.process_time() - begun < 10
+
+
 def test_a_plane_of_many_channels_is_told_in_short(tmp_path: Path) -> None:
     planes = np.zeros((300, 4, 4), np.uint8)
     content = tiff(planes, imagej=True, metadata={"axes": "CYX"})
@@ -138,10 +189,6 @@ def test_an_entity_that_is_another_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     document = f"<!DOCTYPE OME [<!ENTITY a SYSTEM 'file://{tmp_path}/secret'>]>"
     refused(tmp_path, ome("<Image Name='&a;'/>", document), "entities of its own")
-
-
-PIXELS = "<Pixels DimensionOrder='XYZCT' SizeX='30' SizeY='20' SizeZ='{}' SizeC='1' SizeT='{}'"
-PIXELS += " Type='uint16'><TiffData/></Pixels>"
 
 
 def test_ome_xml_that_promises_many_planes(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,15 @@ from sgseg.errors import InputError, Problem
 from sgseg.inference import predict as predicting
 from sgseg.inference.predict import Job, Reading, Task, find_tasks, predict_files
 from sgseg.inference.records import Records
-from sgseg.inference.run import IMAGES, Outcome, attempt, continue_files
+from sgseg.inference.run import (
+    ALONE_PX,
+    IMAGES,
+    Outcome,
+    Steps,
+    attempt,
+    continue_files,
+    overlapped,
+)
 from sgseg.inference.segmenter import Segmenter
 
 
@@ -149,3 +158,132 @@ def test_a_record_says_what_the_tables_need(
     assert (record["field"]["n_granules"], record["field"]["area_fraction"]) == (2, 0.00375)
     assert [row[1:3] for row in record["granules"]] == [[1, 9], [2, 9]]
     assert list(record["files"]) == ["plate/2_mask.tif"]
+
+
+# --- files beside the networks
+
+LONG_S = 20
+STEPS = ("read", "network", "write")
+
+
+class Work:
+    """Tasks that note what they do, as (step, place); `pixels` are those of each image."""
+
+    def __init__(self, *pixels: int) -> None:
+        self.pixels = pixels
+        self.done: list[tuple[str, int]] = []
+        self.fails: dict[tuple[str, int], BaseException] = {}
+        self.most = 0
+        self._lock, self._open = threading.Lock(), 0
+
+    def steps(self, place: int) -> Steps:
+        self._step("read", place)
+        yield self.pixels[place]
+        self._step("network", place)
+        yield self.pixels[place]
+        self._step("write", place)
+        return Problem(str(place), "none") if place % 2 else None
+
+    def run(self) -> Iterator[Outcome]:
+        return overlapped(self.steps(place) for place in range(len(self.pixels)))
+
+    def told(self, error: BaseException) -> list[int]:
+        """Places of the tasks that are told before an error."""
+        places: list[int] = []
+
+        def run() -> None:
+            for place, _ in self.run():
+                places.append(place)
+
+        with pytest.raises(type(error)):
+            run()
+        return places
+
+    def _step(self, name: str, place: int) -> None:
+        if (name, place) in self.fails:
+            raise self.fails[name, place]
+        with self._lock:
+            self._open += {"read": 1, "network": 0, "write": -1}[name]
+            self.most = max(self.most, self._open)
+            self.done.append((name, place))
+
+
+def test_tasks_are_told_in_their_order_with_their_problems() -> None:
+    work = Work(*[10] * 7)
+    told = list(work.run())
+    assert [place for place, _ in told] == list(range(7))
+    assert [place for place, problem in told if problem is not None] == [1, 3, 5]
+    assert sorted(work.done) == sorted((step, n) for step in STEPS for n in range(7))
+    assert [n for step, n in work.done if step == "network"] == list(range(7))
+    # A task's steps follow each other; of those begun at most three are not finished.
+    for n in range(7):
+        assert [step for step, place in work.done if place == n] == list(STEPS)
+    assert work.most <= 3
+    assert list(overlapped([])) == []
+
+
+def test_files_are_read_and_written_while_the_networks_run() -> None:
+    # The network sees 1 only once 2 is read and 0 is written: otherwise it would wait for ever.
+    read, written = threading.Event(), threading.Event()
+
+    def steps(place: int) -> Steps:
+        if place == 2:
+            read.set()
+        yield 10
+        assert threading.current_thread() is threading.main_thread()
+        if place == 1:
+            assert read.wait(LONG_S)
+            assert written.wait(LONG_S)
+        yield 10
+        if place == 0:
+            written.set()
+        return None
+
+    assert [place for place, _ in overlapped(map(steps, range(3)))] == [0, 1, 2]
+
+
+def test_nothing_is_done_beside_a_large_image() -> None:
+    work = Work(10, ALONE_PX + 1, ALONE_PX + 1, 10)
+    assert len(list(work.run())) == 4
+    steps = [(step, n) for step, n in work.done if n]
+    # 1 is read while the network sees 0; then only what is left of 0 goes on beside it.
+    assert steps == [(step, n) for n in (1, 2, 3) for step in STEPS]
+
+
+@pytest.mark.parametrize("step", ["read", "network"])
+@pytest.mark.parametrize("error", [OSError(28, "full"), KeyboardInterrupt()])
+def test_what_is_being_written_is_finished_and_told_before_it_stops(
+    step: str, error: BaseException
+) -> None:
+    work = Work(*[10] * 5)
+    work.fails[step, 2] = error
+    assert work.told(error) == [0, 1]
+    assert ("write", 1) in work.done
+    assert ("network", 3) not in work.done
+
+
+def test_a_disk_that_is_full_stops_it_at_once() -> None:
+    work = Work(*[10] * 5)
+    error = work.fails["write", 1] = OSError(28, "full")
+    assert work.told(error) == [0]
+    assert ("network", 3) not in work.done
+
+
+def test_a_run_that_is_interrupted_has_what_it_did_in_its_tables(
+    images: Path, segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, predict, seen = tmp_path / "out", segmenter.predict, []
+
+    def interrupted(*arguments: object, **options: object) -> object:
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return predict(*arguments, **options)
+
+    monkeypatch.setattr(segmenter, "predict", interrupted)
+    tasks = find_tasks([images], out)
+    with pytest.raises(KeyboardInterrupt):
+        continue_files(segmenter, tasks, Job(out, identity={}))
+    with (out / "fields.csv").open() as file:
+        assert [Path(row["image"]).name for row in csv.DictReader(file)] == ["0.tif", "1.tif"]
+    assert not [one for one in threading.enumerate() if one.name.startswith("files")]

@@ -56,6 +56,14 @@ def test_unet_plus_plus() -> None:
     assert cost("unet_plus_plus", depth=2, deep_supervision=True) == nodes + 2 + 2
 
 
+def test_linknet() -> None:
+    #   level 0: 1 -> 2: 18, 2 -> 2: 36; merge 2 -> 2 twice: 36 + 36; probability 2
+    #   level 1: 72 + 144; merge 4 -> 4 twice: 144 + 144; its projection 4 -> 2, 1 x 1: 8
+    #   level 2: 288 + 576; its projection 8 -> 4: 32
+    expected = 18 + 36 + 36 + 36 + 2 + (72 + 144 + 144 + 144 + 8) / 4 + (288 + 576 + 32) / 16
+    assert cost("linknet", depth=2) == expected
+
+
 def test_strides_and_groups_and_dense_layers() -> None:
     image = keras.Input((None, None, 4))
     x = layers.Conv2D(6, 3, strides=2, padding="same", groups=2)(image)

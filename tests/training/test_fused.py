@@ -72,3 +72,26 @@ def test_without_normalisation_nothing_changes() -> None:
     plain = build_network(architecture="unet", **OPTIONS | {"normalisation": "none"})
     model = with_fused_normalisation(plain)
     np.testing.assert_array_equal(model(batch(), training=True), plain(batch(), training=True))
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_in_half_precision_scale_offset_and_moments_stay_single(precision: str) -> None:
+    keras.utils.set_random_seed(3)
+    plain = build_network(architecture="unet", precision=precision, **OPTIONS)
+    model = with_fused_normalisation(plain)
+    for layer in model.layers:
+        if isinstance(layer, FusedNormalisation):
+            assert layer.compute_dtype == layer.output.dtype == precision.removeprefix("mixed_")
+    # Moments of 1000 + 1000 x would overflow float16, and in bfloat16 be known to 4 only.
+    images = 1000 + 1000 * batch()
+    first = plain.get_layer("down0_norm_a")
+    seen = keras.Model(plain.input, first.input)(images)
+    values = np.asarray(ops.cast(seen, "float32"), np.float64)
+    step(model, images)
+    # Of the 3 * 20 * 27 pixels; the moving average of a variance is 0.9 + 0.1 of the new one.
+    np.testing.assert_allclose(
+        first.moving_variance, 0.9 + 0.1 * values.var(axis=(0, 1, 2)), rtol=1e-3
+    )
+    np.testing.assert_allclose(
+        first.moving_mean, 0.1 * values.mean(axis=(0, 1, 2)), rtol=1e-3, atol=1e-3
+    )

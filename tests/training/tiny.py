@@ -35,6 +35,7 @@ RECIPE = Recipe(
         "dropout": 0.2,
         "normalisation": "batch",
     },
+    precision="float32",
     # 40 x 44 px and more: one patch of each image
     sampling=Sampling(patch_size=32, coverage=0.4, batch_size=2, foreground_share=0.5),
     augmentation=EVERYTHING,

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
 
 from sgseg.errors import InputError
 from sgseg.tuning import storage
 from sgseg.tuning.storage import (
     JOURNAL,
     cut_unfinished_line,
+    failures_named,
     open_storage,
     without_password,
 )
@@ -103,3 +106,20 @@ def test_a_table_that_another_worker_has_just_created(
     monkeypatch.setattr(storage, "CREATION_PAUSES", (0.0, 0.0))
     open_storage(tmp_path, f"sqlite:///{tmp_path / 'a.db'}")
     assert len(tried) == 2
+
+
+def test_a_database_that_goes_away_during_a_search() -> None:
+    """Optuna wraps what the driver says; it was a stack trace."""
+    lost = OperationalError("select 1", {}, Exception("server closed the connection"))
+    with (
+        pytest.raises(InputError, match="ada@h/runs: server closed the connection") as caught,
+        failures_named("postgresql://ada:S3CR3T@h/runs"),
+    ):
+        raise StorageInternalError("an exception is raised during the commit") from lost
+    assert "the same command goes on" in str(caught.value)
+    assert "S3CR3T" not in str(caught.value)
+
+
+def test_other_failures_of_a_search_are_no_failures_of_its_storage() -> None:
+    with pytest.raises(ValueError, match="a defect"), failures_named("postgresql://h/runs"):
+        raise ValueError("a defect")

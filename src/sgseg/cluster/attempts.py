@@ -50,11 +50,11 @@ def attempts_on(
 
 def _problem(task: Task, found: Problem | Unseen | Died | None) -> Problem | None:
     if isinstance(found, Died):
-        return Problem(
-            str(task.path),
-            f"each worker that began it was killed, {found.times} times when it was alone",
-            remedy="It may need more memory than a worker has: try it with fewer --workers.",
-        )
+        what = f"each worker that began it was killed, {found.times} times when it was alone"
+        if found.bytes_used is not None:
+            what += f", for its memory of {found.bytes_used / 1e9:.1f} GB"
+        remedy = "It may need more memory than a worker has: try it with fewer --workers."
+        return Problem(str(task.path), what, remedy=remedy)
     if isinstance(found, Unseen):
         try:
             content_md5(task.path)

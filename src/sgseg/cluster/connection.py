@@ -143,18 +143,29 @@ def _existing(scheduler: str) -> Iterator[Client]:
 
 def _client(scheduler: str) -> Client:
     from distributed import Client  # noqa: PLC0415
+    from distributed.security import Security  # noqa: PLC0415
 
+    # Without, Dask's client fails too, but hangs when it is disposed of.
+    shown = Security().get_connection_args("client")["ssl_context"]
+    if scheduler.startswith("tls:") and shown is None:
+        expected = "distributed.comm.tls in the settings of Dask: ca-file, client.cert, client.key"
+        what, remedy = "no certificate to show there", "See docs/cluster.md, Security."
+        raise InputError(Problem(f"--scheduler {scheduler}", what, expected, remedy))
     return Client(scheduler, timeout=ANSWER_SECONDS, set_as_default=False)
 
 
 def _introduce(client: Client, what: str) -> None:
-    seen = importlib.util.find_spec("bokeh") is not None
-    log.info(
-        "%s; dashboard: %s%s",
-        what,
-        client.dashboard_link,
-        "" if seen else " (needs the package bokeh where the scheduler runs)",
-    )
+    if not client.run_on_scheduler(_can_draw):
+        log.info("%s; no dashboard: `pip install bokeh` where the scheduler runs", what)
+    elif "dashboard" not in client.scheduler_info()["services"]:
+        log.info("%s; the scheduler was started without a dashboard", what)
+    else:
+        log.info("%s; dashboard: %s", what, client.dashboard_link)
+
+
+def _can_draw() -> bool:
+    """On the scheduler."""
+    return importlib.util.find_spec("bokeh") is not None
 
 
 def _check_software(client: Client) -> None:

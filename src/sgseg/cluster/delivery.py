@@ -6,7 +6,7 @@ The one module that imports Dask at its top, for a base class: import it where i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +15,8 @@ from distributed import Client, Worker, WorkerPlugin
 from sgseg.cluster.model import place_of
 from sgseg.images.write import replacing
 from sgseg.inference.bundle import NETWORKS, SPEC, digest
+
+TRIES = 10
 
 
 class Delivery(WorkerPlugin):  # type: ignore[misc]
@@ -45,9 +47,17 @@ def delivered(client: Client, folder: Path) -> Iterator[str]:
     delivery = Delivery(folder)
     # Another run may have the same one.
     name = f"sgseg-{delivery.bundle[:8]}-{uuid4().hex[:8]}"
-    client.register_plugin(delivery, name=name)
+    for tried in range(1, TRIES + 1):
+        try:
+            client.register_plugin(delivery, name=name)
+            break
+        except OSError:
+            # A worker has died just now; the one that takes its place gets the bundle as well.
+            if tried == TRIES:
+                raise
     try:
         yield delivery.bundle
     finally:
         if client.status == "running":
-            client.unregister_worker_plugin(name)
+            with suppress(OSError):
+                client.unregister_worker_plugin(name)

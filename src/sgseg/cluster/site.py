@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,17 +21,25 @@ PACKAGES = (
     *("tifffile", "imagecodecs", "pillow", "pyarrow", "zarr"),
     *("dask", "distributed", "cloudpickle", "msgpack"),
 )
+TRAINING_CODE = (
+    *("config", "dataset", "evaluation", "nets", "tracking", "training", "tuning"),
+    "commands/folds.py",
+)
+TRAINING_PACKAGES = ("keras", "onnx", "optuna", "pydantic", "scikit-learn", "tensorflow", "tf2onnx")
 
 
 @cache
-def environment() -> Mapping[str, str]:
-    """What shapes the bytes of a result on this machine."""
+def environment(*, training: bool = False) -> Mapping[str, str]:
+    """What shapes the bytes of a result on this machine; also those of a network, if asked for."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in (*PACKAGES, *(TRAINING_PACKAGES if training else ())):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = "missing"
+    if training:
+        found["backend of Keras"] = os.environ.get("KERAS_BACKEND", "tensorflow")
+        found["code of its training"] = code_digest(TRAINING_CODE)[:12]
     return {**found, "code of sgseg": code_digest(CODE)[:12]}
 
 
@@ -54,15 +63,18 @@ class Site:
         write into another folder of the same name.
     environment
         See `environment`.
+    training
+        Whether networks are trained: then the software for it must be the same as well.
     """
 
     mark: Path
     environment: Mapping[str, str]
+    training: bool = False
 
     def problems(self, worker: str) -> list[Problem]:
         """What makes this process unfit to work for that machine; `worker` is its address."""
         found = []
-        if other := differences(environment(), self.environment):
+        if other := differences(environment(training=self.training), self.environment):
             what = f"its software is another one ({other})"
             found.append(Problem(f"worker {worker}", what, "that of the machine that asks"))
         if not self.mark.is_file():
@@ -73,12 +85,12 @@ class Site:
 
 
 @contextmanager
-def marked(out: Path) -> Iterator[Site]:
+def marked(out: Path, *, training: bool = False) -> Iterator[Site]:
     """The site of a run with this folder of results; the mark goes at the end."""
     out.mkdir(parents=True, exist_ok=True)
     mark = out.absolute() / f"{MARK}{uuid4().hex}"
     mark.touch()
     try:
-        yield Site(mark, environment())
+        yield Site(mark, environment(training=training), training)
     finally:
         mark.unlink(missing_ok=True)

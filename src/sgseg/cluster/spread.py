@@ -26,6 +26,9 @@ LISTEN_SECONDS = 2.0
 AHEAD = 2
 """Tasks per thread of a worker that are on their way: none of them ever waits for the next."""
 
+OUT_OF_MEMORY = "worker-restart-memory"
+"""What Dask's nannies call the event that they kill a worker for its memory."""
+
 Result = TypeVar("Result")
 
 
@@ -54,9 +57,16 @@ class Unfit:
 
 @dataclass(frozen=True)
 class Died:
-    """In place of a result: each worker that began the task was killed."""
+    """In place of a result: each worker that began the task was killed.
+
+    Attributes
+    ----------
+    bytes_used
+        The memory of the last one, if Dask killed it for that.
+    """
 
     times: int
+    bytes_used: int | None = None
 
 
 def spread(
@@ -97,7 +107,7 @@ class _Run(Generic[Result]):
         self._running: dict[str, tuple[int, Future]] = {}
         self._unfit: dict[str, tuple[Problem, ...]] = {}
         self._submitted = 0
-        self._alone = False
+        self._alone = len(items) == 1
 
     def check_all(self) -> None:
         """Refuse where no worker that is there now can do anything.
@@ -107,8 +117,14 @@ class _Run(Generic[Result]):
         InputError
             All are unfit; each is named.
         """
-        found = self._client.run(_problems, self._site)
-        for worker, problems in found.items():
+        found = self._client.run(_problems, self._site, on_error="return")
+        for worker, problems in list(found.items()):
+            if isinstance(problems, OSError):
+                # It has died just now. A task tells of what takes its place.
+                del found[worker]
+                continue
+            if isinstance(problems, BaseException):
+                raise problems
             if problems:
                 self._leave_out(worker, tuple(problems))
         if found and len(self._unfit) == len(found):
@@ -191,10 +207,16 @@ class _Run(Generic[Result]):
         try:
             found: Result | Unseen | Unfit = future.result()
         except KilledWorker as error:
-            return Died(error.allowed_failures + 1)
+            return Died(error.allowed_failures + 1, self._memory_of(error.last_worker.address))
         except FutureCancelledError:
             raise self._gone() from None
         return found
+
+    def _memory_of(self, worker: str) -> int | None:
+        """What a worker had when its nanny killed it for that; None where that is not why."""
+        events = self._client.get_events(OUT_OF_MEMORY)
+        found = [int(event["rss"]) for _, event in events if event["worker"] == worker]
+        return found[-1] if found else None
 
     def _gone(self) -> InputError:
         where = self._client.scheduler.address if self._client.scheduler else "the scheduler"

@@ -10,7 +10,7 @@ from sgseg.config.values import Count, Fraction, NotNegative, Positive, Section,
 
 
 class Network(Section):
-    architecture: Literal["unet", "res_unet", "attention_unet", "unet_plus_plus"]
+    architecture: Literal["unet", "res_unet", "attention_unet", "unet_plus_plus", "linknet"]
     width: Count
     depth: Annotated[int, Field(ge=1, le=7)]
     dropout: Share
@@ -112,6 +112,7 @@ class Augment(Section):
 
 class Train(Section):
     seed: Seed
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     epochs: Count
     batch_size: Count
     patch_size: Annotated[int, Field(ge=16)]

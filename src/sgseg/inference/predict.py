@@ -249,18 +249,21 @@ class Warned:
 
 def segment_file(predictor: Predictor, task: Task, job: Job) -> tuple[Image, Prediction]:
     """Read an image, segment it and write its files."""
-    image = _read(task, job.reading)
-    found = predictor.predict(
+    image = read_task(task, job)
+    found = predict_image(predictor, image, job)
+    write_files(task, job, image, found)
+    return image, found
+
+
+def predict_image(predictor: Predictor, image: Image, job: Job) -> Prediction:
+    """Segment an image that was read."""
+    return predictor.predict(
         image.pixels,
         pixel_size_um=image.pixel_size_um,
         with_deviation=job.with_uncertainty,
         threshold=job.threshold,
         min_area_px=job.min_area_px,
     )
-    _write(task, job.out, image, found, with_overlay=job.with_overlay)
-    if job.into_plate:
-        write_zarr_labels(task.path, found.labels)
-    return image, found
 
 
 def of_file(path: Path, error: InputError) -> Problem:
@@ -273,19 +276,23 @@ def of_file(path: Path, error: InputError) -> Problem:
     return replace(problem, where=f"{path}: {problem.where}")
 
 
-def _read(task: Task, reading: Reading) -> Image:
+def read_task(task: Task, job: Job) -> Image:
+    """Read an image as the job says."""
     return read_image(
         task.path,
-        channel=reading.channel,
-        projection=reading.projection,
-        pixel_size_um=reading.pixel_size_um,
+        channel=job.reading.channel,
+        projection=job.reading.projection,
+        pixel_size_um=job.reading.pixel_size_um,
     )
 
 
-def _write(task: Task, out: Path, image: Image, found: Prediction, *, with_overlay: bool) -> None:
-    size = image.pixel_size_um
+def write_files(task: Task, job: Job, image: Image, found: Prediction) -> None:
+    """Write the files of an image that was segmented."""
+    out, size = job.out, image.pixel_size_um
     write_labels(task.mask_path(out), found.labels, pixel_size_um=size)
-    if with_overlay:
+    if job.with_overlay:
         write_png(task.overlay_path(out), overlay(image.pixels, found.labels))
     if found.deviation is not None:
         write_map(task.uncertainty_path(out), found.deviation, pixel_size_um=size)
+    if job.into_plate:
+        write_zarr_labels(task.path, found.labels)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +14,16 @@ from tqdm import tqdm
 
 from sgseg.errors import InputError, Problem
 from sgseg.images.zarr import has_zarr_labels
-from sgseg.inference.predict import Job, Predictor, Task, Warned, of_file, segment_file
+from sgseg.inference.predict import (
+    Job,
+    Predictor,
+    Task,
+    Warned,
+    of_file,
+    predict_image,
+    read_task,
+    write_files,
+)
 from sgseg.inference.records import Records, content_md5, digest_of
 from sgseg.inference.tables import GRANULES, SEVERAL, ResultTables, Row, field_row, granule_rows
 
@@ -22,8 +32,17 @@ log = logging.getLogger(__name__)
 IMAGES = ".images"
 PACKAGES = ("sgseg", "numpy", "scipy", "scikit-image", "onnxruntime")
 
+ALONE_PX = 2**23
+"""While a larger image is worked on, twice that of a camera, no other one is read or written."""
+
 Outcome = tuple[int, Problem | None]
 """The place of a task in its list, and what is wrong with its file."""
+Steps = Generator[int, None, Problem | None]
+"""A task in three steps: its image is read, shown to the networks, and its files are written.
+
+The number of the image's pixels comes first, what is wrong with its file last. A task that needs no
+further step ends early.
+"""
 Attempts = Callable[[Sequence[Task], Job], Iterator[Outcome]]
 """Attempts all tasks, see `attempt`, in any order; perhaps on other machines."""
 
@@ -38,7 +57,7 @@ def continue_files(
     Parameters
     ----------
     attempts
-        Carries the tasks out, see `sgseg.cluster`; None: one after the other, here. The bytes of
+        Carries the tasks out, see `sgseg.cluster`; None: here, see `overlapped`. The bytes of
         all files are the same.
 
     Raises
@@ -51,7 +70,7 @@ def continue_files(
     warned = Warned(len(tasks))
     with records.locked():
         try:
-            for place, problem in (attempts or _one_by_one(predictor))(tasks, job):
+            for place, problem in (attempts or _here(predictor))(tasks, job):
                 known[place] = problem
         finally:
             # However it ends: what is done stands in the tables, in the order of the tasks.
@@ -65,16 +84,20 @@ def continue_files(
     return [problem for place in sorted(known) if (problem := known[place]) is not None]
 
 
-def _one_by_one(predictor: Predictor) -> Attempts:
+def _here(predictor: Predictor) -> Attempts:
     def attempts(tasks: Sequence[Task], job: Job) -> Iterator[Outcome]:
-        for place, task in enumerate(tqdm(tasks, unit="image", disable=len(tasks) < 2)):
-            yield place, attempt(predictor, task, job)
+        found = overlapped(_steps(predictor, task, job) for task in tasks)
+        yield from tqdm(found, total=len(tasks), unit="image", disable=len(tasks) < 2)
 
     return attempts
 
 
 def attempt(predictor: Predictor, task: Task, job: Job) -> Problem | None:
     """Segment a file, write its results and their record, unless that is done; what is wrong."""
+    return through(_steps(predictor, task, job))
+
+
+def _steps(predictor: Predictor, task: Task, job: Job) -> Steps:
     records = Records(job.out, IMAGES)
     try:
         digest = digest_of(
@@ -90,7 +113,11 @@ def attempt(predictor: Predictor, task: Task, job: Job) -> Problem | None:
         there = not job.into_plate or has_zarr_labels(task.path)
         if there and records.is_done(task.name, digest):
             return None
-        image, found = segment_file(predictor, task, job)
+        image = read_task(task, job)
+        yield image.pixels.size
+        found = predict_image(predictor, image, job)
+        yield image.pixels.size
+        write_files(task, job, image, found)
     except InputError as error:
         return of_file(task.path, error)
     # Which files are there is known from what was found, not from what lies there.
@@ -103,6 +130,69 @@ def attempt(predictor: Predictor, task: Task, job: Job) -> Problem | None:
     content = {"field": row, "granules": [[item[name] for name in GRANULES] for item in granules]}
     records.keep(task.name, digest, content, written)
     return None
+
+
+class _Attempt:
+    """A task on its way through its steps."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self.pixels, self.ended = 0, False
+        self.problem: Problem | None = None
+
+    def go_on(self) -> None:
+        """Take the next step, if there is one."""
+        if not self.ended:
+            try:
+                self.pixels = next(self._steps)
+            except StopIteration as end:
+                self.ended, self.problem = True, end.value
+
+
+def through(steps: Steps) -> Problem | None:
+    """What is wrong after all steps of a task, one after the other."""
+    one = _Attempt(steps)
+    while not one.ended:
+        one.go_on()
+    return one.problem
+
+
+def overlapped(tasks: Iterable[Steps]) -> Iterator[Outcome]:
+    """Carry out tasks in their order, their files read and written while the networks run.
+
+    The networks run in the thread of the caller, an image at a time. Meanwhile the next image is
+    read, and the one before measured and written: three images are in memory, or one where it is
+    larger than `ALONE_PX`. However it ends, what is being written is finished, and told.
+    """
+    ones = [_Attempt(steps) for steps in tasks]
+    reading: Future[None] | None = None
+    writing: tuple[int, Future[None]] | None = None
+
+    def told(place: int, future: Future[None]) -> Outcome:
+        future.result()
+        return place, ones[place].problem
+
+    with ThreadPoolExecutor(2, thread_name_prefix="files") as pool:
+        try:
+            for place, one in enumerate(ones):
+                (reading or pool.submit(one.go_on)).result()
+                alone = one.pixels > ALONE_PX
+                ahead = ones[place + 1 : place + 2] if not alone else []
+                reading = pool.submit(ahead[0].go_on) if ahead else None
+                one.go_on()
+                if writing is not None:
+                    last, writing = writing, None
+                    yield told(*last)
+                writing = place, pool.submit(one.go_on)
+                if alone:
+                    last, writing = writing, None
+                    yield told(*last)
+        except (Exception, KeyboardInterrupt):
+            if writing is not None:
+                yield told(*writing)
+            raise
+        if writing is not None:
+            yield told(*writing)
 
 
 def _rows(image: str, record: Mapping[str, Any]) -> tuple[Row, Iterator[Row]]:

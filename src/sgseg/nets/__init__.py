@@ -11,6 +11,8 @@ import keras
 
 from sgseg.nets.attention_unet import build_attention_unet
 from sgseg.nets.cost import multiply_adds_per_pixel
+from sgseg.nets.linknet import build_linknet
+from sgseg.nets.precision import computing_in
 from sgseg.nets.res_unet import build_res_unet
 from sgseg.nets.unet import build_unet
 from sgseg.nets.unet_plus_plus import build_unet_plus_plus, supervised_outputs, training_model
@@ -28,6 +30,7 @@ ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
     "res_unet": build_res_unet,
     "attention_unet": build_attention_unet,
     "unet_plus_plus": build_unet_plus_plus,
+    "linknet": build_linknet,
 }
 
 
@@ -39,23 +42,27 @@ def build_network(
     dropout: float,
     normalisation: str,
     deep_supervision: bool = False,
+    precision: str = "float32",
 ) -> keras.Model:
     """Build the named network: (N, H, W, 1) -> (N, H, W, 1) probability of granule in [0, 1].
+
+    In every `precision` of `computing_in` the weights and the probability are float32.
 
     Raises
     ------
     ValueError
-        The architecture or the normalisation is unknown, or the architecture has no deep
-        supervision.
+        The architecture, the normalisation or the precision is unknown, or the architecture has no
+        deep supervision.
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(
             f"architecture must be one of {sorted(ARCHITECTURES)}. Received: {architecture!r}"
         )
-    return ARCHITECTURES[architecture](
-        width=width,
-        depth=depth,
-        dropout=dropout,
-        normalisation=normalisation,
-        deep_supervision=deep_supervision,
-    )
+    with computing_in(precision):
+        return ARCHITECTURES[architecture](
+            width=width,
+            depth=depth,
+            dropout=dropout,
+            normalisation=normalisation,
+            deep_supervision=deep_supervision,
+        )

@@ -24,9 +24,9 @@ class PixelScores(keras.metrics.Metric):  # type: ignore[misc]
 
     def __init__(self, name: str = "pixel_scores", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
-        # A validation set of whole images can have more background pixels than 32 bits count.
+        # 64 bits where the backend has them: whoever adds up more than a batch does it in NumPy.
         self.counts = self.add_weight(
-            shape=(2 * BINS,), initializer="zeros", dtype="int64", name="counts"
+            shape=(2 * BINS,), initializer="zeros", dtype="int", name="counts"
         )
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -34,17 +34,21 @@ class PixelScores(keras.metrics.Metric):  # type: ignore[misc]
         if len(y_pred.shape) == 4:
             # A network that is supervised at several depths has an output for each.
             y_pred = ops.mean(y_pred, axis=-1)
-        probability = ops.cast(ops.reshape(y_pred, (-1,)), "float32")
-        # Of soft labels what any labeller says.
-        truth = ops.cast(ops.cast(ops.reshape(y_true, (-1,)), "bool"), "int32")
-        place = truth * BINS + _bins(probability)
-        # Not `bincount`: TensorFlow has no deterministic one for GPUs, and then refuses.
-        new = ops.segment_sum(ops.ones_like(place, dtype="int64"), place, num_segments=2 * BINS)
-        self.counts.assign(self.counts + new)
+        self.counts.assign(self.counts + pixel_counts(y_true, y_pred))
 
     def result(self) -> dict[str, Any]:
         counts = ops.cast(ops.reshape(self.counts, (2, BINS)), "float32")
         return histogram_scores(counts[0], counts[1])
+
+
+def pixel_counts(truth: Any, probability: Any) -> Any:
+    """Background pixels, then granule pixels, per bin of probability: integers (2 * BINS,)."""
+    probability = ops.cast(ops.reshape(probability, (-1,)), "float32")
+    # Of soft labels what any labeller says.
+    truth = ops.cast(ops.cast(ops.reshape(truth, (-1,)), "bool"), "int32")
+    place = truth * BINS + _bins(probability)
+    # Not `bincount`: TensorFlow has no deterministic one for GPUs, and then refuses.
+    return ops.segment_sum(ops.ones_like(place, dtype="int"), place, num_segments=2 * BINS)
 
 
 def _bins(probability: Any) -> Any:

@@ -203,12 +203,15 @@ def averaged_weights(optimizer: keras.optimizers.Optimizer, model: keras.Model) 
     Parameters
     ----------
     optimizer
-        Of `build_optimizer`, built on `model.trainable_variables`.
+        Of `build_optimizer`, within `with_scaled_loss` or not, built on
+        `model.trainable_variables`.
     """
+    # One that scales the loss keeps no average itself.
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     weights = model.trainable_variables
     if not optimizer.use_ema or not int(ops.convert_to_numpy(optimizer.iterations)):
         return [ops.convert_to_tensor(weight) for weight in weights]
-    averages = [keras.Variable(ops.zeros_like(weight), trainable=False) for weight in weights]
+    averages = [keras.Variable(ops.convert_to_tensor(w), trainable=False) for w in weights]
     # The one public way to the averages: Keras writes them into the variables that it is given.
     optimizer.finalize_variable_values(averages)
     return [ops.convert_to_tensor(average) for average in averages]

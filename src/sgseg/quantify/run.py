@@ -18,7 +18,7 @@ from sgseg.errors import InputError, Problem
 from sgseg.images.write import replacing
 from sgseg.inference.predict import Task
 from sgseg.inference.records import content_md5
-from sgseg.inference.run import Outcome
+from sgseg.inference.run import Outcome, Steps, overlapped, through
 from sgseg.quantify.dictionary import write_dictionary
 from sgseg.quantify.field import measure_field, read_field
 from sgseg.quantify.fields import DONE
@@ -117,7 +117,7 @@ def quantify_files(
     Parameters
     ----------
     attempts
-        Carries the tasks out, see `sgseg.cluster`; None: one after the other, here.
+        Carries the tasks out, see `sgseg.cluster`; None: here, see `overlapped`.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def quantify_files(
     store = Store(out)
     failed: dict[int, Problem] = {}
     with store.locked():
-        for place, problem in (attempts or _one_by_one)(tasks, out, plan):
+        for place, problem in (attempts or _here)(tasks, out, plan):
             if problem is not None:
                 failed[place] = problem
         names = [task.name for task in tasks]
@@ -144,16 +144,20 @@ def quantify_files(
     return [failed[place] for place in sorted(failed)]
 
 
-def _one_by_one(tasks: Sequence[Task], out: Path, plan: Plan) -> Iterator[Outcome]:
-    progress = tqdm(tasks, unit="field", desc="quantify", disable=len(tasks) < 2)
-    for place, task in enumerate(progress):
-        yield place, attempt(task, out, plan)
+def _here(tasks: Sequence[Task], out: Path, plan: Plan) -> Iterator[Outcome]:
+    found = overlapped(_steps(task, out, plan) for task in tasks)
+    disable = len(tasks) < 2
+    yield from tqdm(found, total=len(tasks), unit="field", desc="quantify", disable=disable)
 
 
 def attempt(task: Task, out: Path, plan: Plan) -> Problem | None:
     """Measure a field and keep it, unless that is done; what is wrong with it."""
+    return through(_steps(task, out, plan))
+
+
+def _steps(task: Task, out: Path, plan: Plan) -> Steps:
     try:
-        _measure(Store(out), task, out, plan)
+        yield from _measure(Store(out), task, out, plan)
     except InputError as error:
         return _of_file(task.path, error)
     except (OSError, KeyboardInterrupt):
@@ -167,7 +171,7 @@ def attempt(task: Task, out: Path, plan: Plan) -> Problem | None:
     return None
 
 
-def _measure(store: Store, task: Task, out: Path, plan: Plan) -> None:
+def _measure(store: Store, task: Task, out: Path, plan: Plan) -> Iterator[int]:
     sample = plan.samples.get(task.name, Sample())
     given = {
         what: files[task.name]
@@ -194,7 +198,9 @@ def _measure(store: Store, task: Task, out: Path, plan: Plan) -> None:
         what: read_given(path, shape=(height, width), what=what).labels
         for what, path in given.items()
     }
+    yield images.pixels.size
     found = plan.source.find(task, images.granules)
+    yield images.pixels.size
     measured = measure_field(task.name, images, found, settings=plan.settings, **labels)
     written = write_field(out, task, images, found=found, measured=measured, outputs=plan.outputs)
     store.keep(task.name, digest, measured, written)

@@ -18,6 +18,8 @@ from filelock import FileLock, Timeout
 from sgseg.errors import InputError, Problem
 
 DATABASE = "mlflow.db"
+SERVERS = ("postgresql", "mysql", "mssql")
+"""How the addresses begin of databases that somebody has to run."""
 LOCK_SECONDS = 120.0
 TRACK_LATER = "Then run `sgseg track`: it puts in what is missing."
 
@@ -191,15 +193,27 @@ def prepare_mlflow() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one bar per file
     waiting = "mlflow.store.model_registry.abstract_store"  # for a version, no time at all
-    for chatty in ("mlflow.store.db.utils", "mlflow.pyfunc", waiting):
+    for chatty in ("mlflow.pyfunc", waiting):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # What a database fails with is said by `StoreError`, without a stack trace.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # each retry is a warning
 
 
 def _client(uri: str) -> Any:
     from mlflow.tracking import MlflowClient  # noqa: PLC0415
 
+    if uri.startswith(SERVERS):
+        _knock(uri)
     return MlflowClient(tracking_uri=uri)
+
+
+def _knock(uri: str) -> None:
+    """Connect to a database once: MLflow tries ten times, 100 s in all, when it does not answer."""
+    from sqlalchemy import create_engine  # noqa: PLC0415
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415
+
+    create_engine(uri, poolclass=NullPool).connect().close()
 
 
 def _database(uri: str) -> Path | None:

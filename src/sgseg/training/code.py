@@ -12,6 +12,7 @@ WEIGHT_CODE = (
     "src/sgseg/training/batches.py",
     "src/sgseg/training/checkpoint.py",
     "src/sgseg/training/cross_validation.py",
+    "src/sgseg/training/devices.py",
     "src/sgseg/training/fold.py",
     "src/sgseg/training/fused.py",
     "src/sgseg/training/reproducible.py",

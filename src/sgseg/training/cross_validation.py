@@ -49,6 +49,7 @@ def recipe_of(params: Params) -> Recipe:
     strength = magnitudes.pop("strength")
     return Recipe(
         network=params.network.model_dump(),
+        precision=train.precision,
         init=None if train.init is None else Path(train.init),
         sampling=Sampling(
             patch_size=train.patch_size,

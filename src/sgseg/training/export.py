@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
@@ -18,27 +22,25 @@ from sgseg.training.scoring import predict
 
 EXPORT_TOLERANCE = 1e-4
 CHECK_SHAPES = ((64, 64), (75, 102))
+SIZES = ("n", "height", "width")
 
 
 def export_onnx(model: keras.Model, path: Path) -> None:
     """Write a network as ONNX and make sure that ONNX Runtime computes the same.
 
+    Whatever backend runs, TensorFlow writes it: the same weights are the same file.
+
     Raises
     ------
     RuntimeError
-        The two differ by more than 1e-4 somewhere; no file is left.
+        The two differ by more than 1e-4 somewhere, or TensorFlow fails; no file is left.
     """
     partial = path.with_name(f".{path.name}")
-    logging.getLogger("tf2onnx").setLevel(logging.WARNING)
-    signature = [keras.InputSpec(dtype="float32", shape=(None, None, None, 1), name="image")]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # Keras looks for what NumPy 2 removed
-            _with_resizing(model).export(
-                str(partial), format="onnx", verbose=False, input_signature=signature
-            )
-        _name_the_resizing(partial)
-        onnx.save(in_order(onnx.load(str(partial))), str(partial))
+        if keras.backend.backend() == "tensorflow":
+            _convert(model, partial)
+        else:
+            _convert_elsewhere(model, partial)
         network = OnnxNetwork(partial, margin_px=0)
         rng = np.random.default_rng(0)
         for shape in CHECK_SHAPES:
@@ -54,13 +56,48 @@ def export_onnx(model: keras.Model, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def main() -> None:
+    """Convert a saved network: `python -m sgseg.training.export MODEL.keras MODEL.onnx`."""
+    import sgseg.nets  # noqa: F401, PLC0415 - the layers that a saved network may have
+
+    source, target = sys.argv[1:]
+    _convert(keras.models.load_model(source, compile=False), Path(target))
+
+
+def _convert_elsewhere(model: keras.Model, target: Path) -> None:
+    """In a process with TensorFlow: a process has one backend, and a saved network fits all."""
+    with TemporaryDirectory() as scratch:
+        source = Path(scratch, "model.keras")
+        model.save(source)
+        done = subprocess.run(
+            [sys.executable, "-m", "sgseg.training.export", str(source), str(target)],
+            # The GPU is this process's own.
+            env={**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise RuntimeError(f"{target}: TensorFlow could not write it:\n{done.stderr}")
+
+
+def _convert(model: keras.Model, target: Path) -> None:
+    logging.getLogger("tf2onnx").setLevel(logging.WARNING)
+    signature = [keras.InputSpec(dtype="float32", shape=(None, None, None, 1), name="image")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Keras looks for what NumPy 2 removed
+        _with_resizing(model).export(
+            str(target), format="onnx", verbose=False, input_signature=signature
+        )
+    _name_the_resizing(target)
+    onnx.save(in_order(onnx.load(str(target))), str(target))
+
+
 def _with_resizing(model: keras.Model) -> keras.Model:
     """The network with its upsampling as one operation, which ONNX has as well.
 
     Keras repeats rows and columns. As ONNX that becomes transposed copies, a tenth of the time.
     """
-    if keras.backend.backend() != "tensorflow":
-        return model
 
     def call(layer: layers.Layer, *inputs: Any, **options: Any) -> Any:
         if isinstance(layer, layers.UpSampling2D):
@@ -103,8 +140,9 @@ def _name_the_resizing(path: Path) -> None:
 def in_order(model: ModelProto) -> ModelProto:
     """The same network, with nodes, weights and names in an order that depends on nothing else.
 
-    tf2onnx goes through sets: of the same network it makes another file in every process. With one
-    order, the same weights are the same bytes, and a model that was trained again is recognised.
+    tf2onnx goes through sets, and numbers unknown sizes on and on: of the same network it makes
+    another file each time. With one order and one name, the same weights are the same bytes, and a
+    model that was trained again is recognised.
     """
     nodes, weights = _as_reached(model.graph)
     names = {item.name: item.name for item in (*model.graph.input, *model.graph.output)}
@@ -127,6 +165,10 @@ def in_order(model: ModelProto) -> ModelProto:
         weight = ordered.graph.initializer.add()
         weight.CopyFrom(item)
         weight.name = names[item.name]
+    for item in (*ordered.graph.input, *ordered.graph.output):
+        for size, name in zip(item.type.tensor_type.shape.dim, SIZES, strict=False):
+            if size.dim_param:
+                size.dim_param = name
     onnx.checker.check_model(ordered)
     return ordered
 
@@ -159,3 +201,7 @@ def _as_reached(graph: GraphProto) -> tuple[list[NodeProto], list[TensorProto]]:
             weights.append(stored[name])
         done.add(name)
     return nodes, weights
+
+
+if __name__ == "__main__":
+    main()

@@ -24,12 +24,14 @@ from sgseg.nets.optimizers import (
     build_schedule,
     plateau_rate,
 )
+from sgseg.nets.precision import with_scaled_loss
 from sgseg.training.augment import Augmentation
 from sgseg.training.batches import Example, Sampling, batches, steps_per_epoch
 from sgseg.training.checkpoint import Progress, load_progress, save_progress
+from sgseg.training.devices import prepare_devices
 from sgseg.training.fused import with_fused_normalisation
-from sgseg.training.reproducible import make_reproducible
-from sgseg.training.scoring import Scores, as_floats, score_examples
+from sgseg.training.reproducible import begin_epoch, make_reproducible
+from sgseg.training.scoring import Scores, pixel_scores, score_examples
 
 log = logging.getLogger(__name__)
 OnEpoch = Callable[[int, Scores], None]
@@ -43,6 +45,7 @@ class Recipe:
     """
 
     network: dict[str, Any]
+    precision: str
     init: Path | None
     sampling: Sampling
     augmentation: Augmentation
@@ -102,8 +105,9 @@ def train_fold(
         There is nothing to train on or to stop by, or the loss ceases to be a number.
     """
     _check_not_empty(fold, train, validation, recipe)
+    log.info("fold %d trains on %s in %s", fold, prepare_devices(), recipe.precision)
     make_reproducible(recipe.seed, fold)
-    network = build_network(**recipe.network)
+    network = build_network(**recipe.network, precision=recipe.precision)
     if recipe.init is not None:
         start_from(network, recipe.init)
     pixels = PixelScores()
@@ -112,7 +116,7 @@ def train_fold(
     if on_epoch is not None:
         for epoch, scores in enumerate(progress.history, start=1):
             on_epoch(epoch, scores)
-    # What is scored and kept: not the weights that are trained, where their average is asked for.
+    # What is scored and kept, in float32: these weights or, where it is asked for, their average.
     shown = build_network(**recipe.network)
     with tqdm(
         total=recipe.epochs,
@@ -179,13 +183,15 @@ def _compiled(
     optimizer = build_optimizer(
         learning_rate=schedule, weights_average=recipe.weights_average, **recipe.optimizer
     )
+    optimizer = with_scaled_loss(optimizer, recipe.precision)
     optimizer.build(model.trainable_variables)
-    # XLA was slower here on every network tried on two cores, and compiles for ten seconds.
+    # XLA was slower here on every network tried on two cores, and compiles for ten seconds. Without
+    # it JAX would run the step one operation at a time.
     model.compile(
         optimizer,
         _of_every_output(build_loss(**recipe.loss)),
         metrics=[pixels],
-        jit_compile=False,
+        jit_compile=keras.backend.backend() == "jax",
     )
     return model
 
@@ -283,6 +289,7 @@ def _one_epoch(
     epoch: int,
 ) -> Scores:
     """Train on every batch of an epoch; scores over all of it, learning rate at its end."""
+    begin_epoch(recipe.seed, fold, epoch)
     # Keras forgets its metrics at each `train_on_batch`: they would be those of the last one.
     counts, loss, n_images = np.zeros(pixels.counts.shape, np.int64), 0.0, 0
     for images, masks in batches(
@@ -296,8 +303,7 @@ def _one_epoch(
         counts += ops.convert_to_numpy(pixels.counts)
         loss += float(result["loss"]) * len(images)
         n_images += len(images)
-    pixels.counts.assign(counts)
-    scores = {"loss": loss / n_images} | as_floats(pixels.result())
+    scores = {"loss": loss / n_images} | pixel_scores(counts)
     if not np.isfinite(scores["loss"]):
         raise InputError(
             Problem(

@@ -33,7 +33,8 @@ class FusedNormalisation(layers.Layer):  # type: ignore[misc]
     """Batch normalisation with the variables of another layer, computed in one operation."""
 
     def __init__(self, of: layers.BatchNormalization) -> None:
-        super().__init__(name=of.name)
+        # In half precision only the images are halved: scale, offset and moments stay float32.
+        super().__init__(name=of.name, dtype=of.dtype_policy, autocast=False)
         self.of = of
         self.built = True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sgseg.inference.segment import to_labels
 from sgseg.nets.losses import build_loss
-from sgseg.nets.metrics import PixelScores
+from sgseg.nets.metrics import BINS, histogram_scores, pixel_counts
 from sgseg.scores import ObjectCounts, count_objects
 from sgseg.training.batches import Example
 
@@ -41,23 +41,37 @@ def score_examples(
     object_iou: float,
 ) -> Scores:
     """Loss, pixel scores and object scores on whole images, at the threshold used for stopping."""
-    function, pixels, objects = build_loss(**loss), PixelScores(), ObjectCounts(0, 0, 0, 0.0)
-    losses = []
+    function, objects = build_loss(**loss), ObjectCounts(0, 0, 0, 0.0)
+
+    def measure(truth: Any, probability: Any) -> Any:
+        return ops.mean(function(truth, probability)), pixel_counts(truth, probability)
+
+    measure, losses, counts = _at_once(measure), [], np.zeros(2 * BINS, np.int64)
     for example in examples:
         probability = predict(model, example.image)
-        pixels.update_state(example.mask, probability)
-        truth, predicted = example.mask[None, ..., None], probability[None, ..., None]
-        losses.append(float(ops.mean(function(truth, predicted))))
+        value, pixels = measure(example.mask[None, ..., None], probability[None, ..., None])
+        losses.append(float(value))
+        counts += ops.convert_to_numpy(pixels)
         objects += count_objects(example.labels, stopping_labels(probability), iou=object_iou)
     return {
         "loss": float(np.mean(losses)),
-        **as_floats(pixels.result()),
+        **pixel_scores(counts),
         "object_precision": objects.precision,
         "object_recall": objects.recall,
         "object_f1": objects.f1,
     }
 
 
-def as_floats(scores: Mapping[str, Any]) -> Scores:
-    """Scores of Keras as numbers."""
-    return {name: float(value) for name, value in scores.items()}
+def pixel_scores(counts: NDArray[np.int64]) -> Scores:
+    """Scores from the sum (2 * BINS,) of any number of `pixel_counts`."""
+    pair = (ops.convert_to_tensor(part) for part in counts.astype(np.float32).reshape(2, BINS))
+    return {name: float(value) for name, value in histogram_scores(*pair).items()}
+
+
+def _at_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function; JAX compiles it once for each size of image, not each operation in it."""
+    if keras.backend.backend() != "jax":
+        return function
+    import jax  # noqa: PLC0415 - another backend may run without it
+
+    return jax.jit(function)  # type: ignore[no-any-return]

@@ -17,7 +17,7 @@ from sgseg.errors import InputError, Problem
 from sgseg.tuning import ledger
 from sgseg.tuning.job import Job
 from sgseg.tuning.record import tracked
-from sgseg.tuning.storage import without_password
+from sgseg.tuning.storage import failures_named, without_password
 from sgseg.tuning.study import all_slots, open_study
 from sgseg.tuning.worker import Worker
 
@@ -56,6 +56,11 @@ def run_study(
     InputError
         The storage cannot be used, trials cannot be run here, or no trial came to an end.
     """
+    with failures_named(storage):
+        return _run_study(job, workers, storage, start)
+
+
+def _run_study(job: Job, workers: int, storage: str | None, start: Start | None) -> optuna.Study:
     study = open_study(job, storage)
     slots = all_slots(study)
     done = sum(slot.state == "done" for slot in slots[: job.trials])

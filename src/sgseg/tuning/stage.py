@@ -28,6 +28,7 @@ from sgseg.tuning.report import Sources, plain, without_search
 from sgseg.tuning.results import REPORT, TABLE, write_recipe, write_results, write_table
 from sgseg.tuning.search import Start, run_study
 from sgseg.tuning.space import check_space
+from sgseg.tuning.storage import failures_named
 from sgseg.tuning.study import all_slots
 
 log = logging.getLogger(__name__)
@@ -93,8 +94,9 @@ def tune(wish: Wish | None = None, *, objective: str = OBJECTIVE) -> None:
         log.info(
             "tune.cost is set: no trial is given up early, as Optuna cannot with two objectives"
         )
-    study = run_study(job, workers=wish.workers, storage=wish.storage, start=wish.start)
-    slots, trials = all_slots(study)[: job.trials], read_trials(job, study)
+    with failures_named(wish.storage):
+        study = run_study(job, workers=wish.workers, storage=wish.storage, start=wish.start)
+        slots, trials = all_slots(study)[: job.trials], read_trials(job, study)
     decision = decide(trials, params.tune.min_gain)
     record = replace(record, ended_ms=max(trial.ended_ms for trial in trials))
     with replacing_folder(REPORTS) as folder:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
@@ -38,7 +39,7 @@ def open_storage(folder: Path, url: str | None) -> BaseStorage:
         folder.mkdir(parents=True, exist_ok=True)
         path = str(folder / JOURNAL)
         return JournalStorage(JournalFileBackend(path, lock_obj=MendingLock(path)))
-    with _failures_named(url):
+    with failures_named(url), _addresses_named(url):
         return _open_database(_with_driver(url))
 
 
@@ -97,8 +98,34 @@ def _with_driver(url: str) -> str:
 
 
 @contextmanager
-def _failures_named(url: str) -> Iterator[None]:
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError  # noqa: PLC0415
+def failures_named(url: str | None) -> Iterator[None]:
+    """Turn what a database fails with into `InputError`; None: there is none.
+
+    It may go away at any moment of a search, for a restart or with the network.
+    """
+    if url is None:
+        yield
+        return
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        said = " ".join(str(getattr(cause, "orig", None) or cause or error).split())
+        raise InputError(
+            Problem(
+                without_password(url),
+                said,
+                "a database that answers",
+                "Check address, name and password; the same command goes on with a search.",
+            )
+        ) from None
+
+
+@contextmanager
+def _addresses_named(url: str) -> Iterator[None]:
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
 
     where, example = without_password(url), "postgresql://user@host/database"
     try:
@@ -116,11 +143,6 @@ def _failures_named(url: str) -> Iterator[None]:
                 f"the driver of this database, {module}, is not installed",
                 remedy=f"pip install '{EXTRAS.get(module, module)}'",
             )
-        ) from None
-    except SQLAlchemyError as error:
-        said = " ".join(str(getattr(error, "orig", None) or error).split())
-        raise InputError(
-            Problem(where, said, "a database that answers", "Check address, name and password.")
         ) from None
 
 

@@ -30,6 +30,7 @@ from sgseg.tuning.liveness import HEARTBEAT, HEARTBEAT_SECONDS, PROCESS, Watch
 from sgseg.tuning.process import Stopped, run_trial
 from sgseg.tuning.record import STARTED, now_ms, outcome, tracked
 from sgseg.tuning.space import Values, shown, suggest
+from sgseg.tuning.storage import failures_named
 from sgseg.tuning.study import all_slots, finish, open_study, repeat_lost, write_attributes
 from sgseg.tuning.trial import Result
 
@@ -209,9 +210,9 @@ def main() -> None:
     parent = Lifeline(on_end=stop.set)
     content = json.loads(parent.next_line())
     job = Job.from_json(json.dumps(content["job"]))
-    study = open_study(job, content["storage"])
-    worker = Worker(job, study, workers=content["workers"], on_trial=tracked(job), stop=stop)
-    worker.run()
+    with failures_named(content["storage"]):
+        study = open_study(job, content["storage"])
+        Worker(job, study, workers=content["workers"], on_trial=tracked(job), stop=stop).run()
 
 
 if __name__ == "__main__":
