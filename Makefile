@@ -64,7 +64,7 @@ unit: env ## tests, without those that take long
 test: lint types unit ## lint, types, tests
 
 chaos: env ## N=500 faults, such as kill -9 and failing writes, while commands run; long (docs/faults.md)
-	python tests/chaos/long.py --faults $(or $(N),500)
+	python tests/chaos/long.py --faults $(or $(N),500) $(if $(PUBLISH),--publish)
 
 fuzz: env ## N=100000 damaged and hostile inputs; long (docs/faults.md)
 	python tests/fuzz/long.py --inputs $(or $(N),100000)
@@ -75,7 +75,7 @@ bandit: env ## what looks like a hole in the code
 audit: env ## known holes in the packages of the lock; asks an index for them
 	uvx pip-audit --require-hashes --disable-pip --requirement requirements.lock
 
-bench: env ## every benchmark, into docs/performance.md; an hour, on a machine that does nothing else
+bench: env ## every benchmark, into docs/performance.md; half an hour, on a machine that does nothing else
 	python benchmarks/suite.py $(if $(PYTORCH),--pytorch-python $(PYTORCH))
 
 rehearsal: env ## a whole retraining with nothing hosted, and all that may go wrong; long

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from distributed import Client
+from distributed.core import CommClosedError
 
 from cluster.calls import FullDisk, KillOnce, Poison, Square
 from sgseg.cluster.site import Site, marked
@@ -93,3 +94,26 @@ def test_workers_that_do_not_see_the_folder_or_run_other_software(
     other = replace(site, environment={**site.environment, "numpy": "1.0"})
     with pytest.raises(InputError, match=r"its software is another one \(numpy .* instead of 1.0"):
         results(client, other, image, Square(1))
+
+
+def test_a_worker_that_dies_while_it_is_asked_what_it_sees(
+    client: Client, site: Site, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chaos found it: the run ended with a stack trace."""
+    dead = CommClosedError("Stream is closed")
+    fit, gone = [[], dead], [dead, dead]
+    addresses = list(client.nthreads())
+    monkeypatch.setattr(client, "run", lambda *a, **k: dict(zip(addresses, fit, strict=True)))
+    assert results(client, site, image, Square(3)) == {0: 9}
+    # Even if none is left to be asked: tasks wait for those that come.
+    monkeypatch.setattr(client, "run", lambda *a, **k: dict(zip(addresses, gone, strict=True)))
+    assert results(client, site, image, Square(3), Square(4)) == {0: 9, 1: 16}
+
+
+def test_what_is_wrong_with_the_question_is_not_taken_for_a_death(
+    client: Client, site: Site, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = dict.fromkeys(client.nthreads(), TypeError("no such argument"))
+    monkeypatch.setattr(client, "run", lambda *a, **k: answers)
+    with pytest.raises(TypeError, match="no such argument"):
+        results(client, site, image, Square(3))
