@@ -201,7 +201,7 @@ PLANS: dict[str, Plan] = {
         rules=(
             Rule(
                 "make bench",
-                skip="an hour; its benchmarks run, small, in tests/test_benchmarks.py",
+                skip="half an hour; its benchmarks run, small, in tests/test_benchmarks.py",
             ),
         ),
     ),
