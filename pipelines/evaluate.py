@@ -19,6 +19,7 @@ from sgseg.evaluation.timing import measure
 from sgseg.images.write import replacing
 from sgseg.inference.bundle import (
     NETWORKS,
+    SPEC,
     BundleSpec,
     margin_px,
     spec_preprocessing,
@@ -87,6 +88,7 @@ def score(unfinished: Path) -> None:
         other_points=others,
         data=data,
     )
+    (MODEL / SPEC).unlink(missing_ok=True)  # never new networks under the old threshold
     with replacing(MODEL / NETWORKS) as partial:
         shutil.copyfile(unfinished / NETWORKS, partial)
     write_spec(MODEL, spec)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sgseg.errors import InputError, Problem, exit_with_message
@@ -71,6 +73,19 @@ def test_a_mistake_of_the_user_ends_with_a_message(
         exit_with_message(fail(error))
     assert stop.value.code == status
     assert capsys.readouterr().err == message
+
+
+def test_a_disk_that_numpy_found_full(capsys: pytest.CaptureFixture[str]) -> None:
+    """Chaos found it: NumPy says how much it has written, and not why no more."""
+
+    def main() -> None:
+        with Path("/dev/full").open("wb", buffering=0) as file:
+            np.zeros(8192, "uint8").tofile(file)
+
+    with pytest.raises(SystemExit) as stop:
+        exit_with_message(main)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f"error: No space left on device{MAKE_ROOM}\n"
 
 
 @pytest.mark.parametrize(("result", "status"), [(None, 0), (0, 0), (3, 3)])

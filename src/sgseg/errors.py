@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,6 +58,7 @@ REMEDIES = {
     errno.EACCES: ". Ask for the right to it, or choose another folder.",
     errno.EROFS: ". Choose a folder that can be written.",
 }
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
 
 def exit_with_message(main: Callable[[], int | None]) -> None:
@@ -71,11 +74,19 @@ def exit_with_message(main: Callable[[], int | None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        if error.errno is None:
+        number = errno.ENOSPC if _is_short_write(error) else error.errno
+        if number is None:
             raise
         where = "" if error.filename is None else f"{error.filename}: "
-        print(f"error: {where}{error.strerror}{REMEDIES.get(error.errno, '')}", file=sys.stderr)
+        why = error.strerror or os.strerror(number)
+        print(f"error: {where}{why}{REMEDIES.get(number, '')}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
+
+
+def _is_short_write(error: OSError) -> bool:
+    """Whether NumPy found a disk full: it says how much was written, and gives no number."""
+    said = str(error.args[0]) if error.args else ""
+    return error.errno is None and _SHORT_WRITE.fullmatch(said) is not None

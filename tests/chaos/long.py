@@ -2,7 +2,8 @@
 
 Each scene is a process of its own, one after the other. A fault has a number in its scene, and what
 happens follows from `--seed`, the scene, its kind and that number: `--scene train` repeats one.
-With `--resume` a run that was stopped goes on. What is printed last is how many faults were
+With `--resume` a run that was stopped goes on; with `--again` as well, faults that caused a loss
+are injected once more, after that was mended. What is printed last is how many faults were
 injected and how many losses they caused; `--publish` writes it into docs/faults.md.
 """
 
@@ -41,6 +42,7 @@ def main() -> int:
     parser.add_argument("--scene", action="append", help="one of several; default: all")
     parser.add_argument("--record", type=Path, default=Path("chaos.jsonl"), help="each fault")
     parser.add_argument("--resume", action="store_true", help="leave out what is in --record")
+    parser.add_argument("--again", action="store_true", help="then: repeat what caused a loss")
     parser.add_argument("--publish", action="store_true", help="into docs/faults.md")
     parser.add_argument("--home", type=Path, help="where it happens; its project is used again")
     options = parser.parse_args()
@@ -52,6 +54,9 @@ def main() -> int:
     begin = time.monotonic()
     if not options.resume:
         options.record.unlink(missing_ok=True)
+    elif options.again:
+        keep = [json.dumps(entry) + "\n" for entry in _read(options.record) if not entry["lost"]]
+        options.record.write_text("".join(keep), encoding="utf-8")
 
     from chaos.scenes import PLANS, shared_out  # noqa: PLC0415
 
@@ -103,34 +108,36 @@ def _scene(options: argparse.Namespace, name: str, kinds: list[str], top: Path) 
     from chaos.scenes import PLANS, LackingError, Place  # noqa: PLC0415
 
     begin = said = time.monotonic()
-    before = Counter(entry["kind"] for entry in _read(options.record) if entry["scene"] == name)
+    recorded = [entry for entry in _read(options.record) if entry["scene"] == name]
+    todo = _todo(kinds, recorded)
+    if not todo:
+        return
     folder, stage = top / name, top / "stage"
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
     for path in (folder, stage):
         path.mkdir(parents=True, exist_ok=True)
-    n_losses = number = 0
+    n_losses = n_done = 0
     try:
         with (
             options.record.open("a", encoding="utf-8") as record,
             PLANS[name].opens(Place(folder, stage, top / "project")) as scene,
         ):
             opened = time.monotonic() - begin
-            counts: Counter[str] = Counter()
-            for number, kind in enumerate(kinds, 1):
-                counts[kind] += 1
-                if counts[kind] <= before[kind]:
-                    continue
-                rng = random.Random(f"{options.seed} {name} {kind} {counts[kind]}")
+            for kind, number in todo:
+                rng = random.Random(f"{options.seed} {name} {kind} {number}")
+                began = time.monotonic()
                 losses = scene.inject(kind, rng)
                 for loss in losses:
-                    _say(f"LOSS {name}: {kind} {counts[kind]}: {loss.fault}: {loss.what}")
+                    _say(f"LOSS {name}: {kind} {number}: {loss.fault}: {loss.what}")
                 n_losses += bool(losses)
-                entry = {"scene": name, "kind": kind, "number": counts[kind], "lost": bool(losses)}
+                entry = {"scene": name, "kind": kind, "number": number, "lost": bool(losses)}
+                entry["seconds"] = round(time.monotonic() - began, 1)
                 record.write(json.dumps(entry) + "\n")
                 record.flush()
+                n_done += 1
                 if time.monotonic() - said > SAY_EVERY_S:
                     said = time.monotonic()
-                    _say(f"  {name}: {number} of {len(kinds)}")
+                    _say(f"  {name}: {n_done} of {len(todo)}")
     except LackingError as error:
         _say(f"{name}: left out, as there is not: {error}")
         return
@@ -138,9 +145,20 @@ def _scene(options: argparse.Namespace, name: str, kinds: list[str], top: Path) 
         shutil.rmtree(folder, ignore_errors=True)
     took = time.monotonic() - begin
     _say(
-        f"{name}: {len(kinds)} faults in {took:.0f} s, {opened:.0f} s of them to get ready; "
+        f"{name}: {len(todo)} faults in {took:.0f} s, {opened:.0f} s of them to get ready; "
         f"{n_losses} losses"
     )
+
+
+def _todo(kinds: list[str], recorded: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    """The faults of a scene that are not recorded yet, by kind and their number in it."""
+    done = {(entry["kind"], entry["number"]) for entry in recorded}
+    counts: Counter[str] = Counter()
+    numbered = []
+    for kind in kinds:
+        counts[kind] += 1
+        numbered.append((kind, counts[kind]))
+    return [fault for fault in numbered if fault not in done]
 
 
 def _say(line: str) -> None:
@@ -171,7 +189,8 @@ def _tell(
     if len(found) < wanted:
         _say(f"{wanted - len(found)} faults of {wanted} were not injected: see above")
     if options.publish:
-        publish(found, seed=options.seed, minutes=seconds / 60)
+        # A run may have been stopped, and gone on with.
+        publish(found, seed=options.seed, minutes=sum(entry["seconds"] for entry in found) / 60)
     return 1 if lost or len(found) < wanted else 0
 
 

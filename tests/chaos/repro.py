@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from .files import CUT_OFF, EMPTIED, content, damage
+from .files import CUT_OFF, EMPTIED, content, damage, md5
 from .project import HISTORY, STAGES, copy_project
 from .trial import Loss
 
@@ -59,7 +61,7 @@ class Repro:
         try:
             time.sleep(after_s)
             process.kill()
-            process.communicate()
+            process.wait()  # not until its stage has ended as well
             told = f"{name}, dvc alone killed after {after_s:.1f} s"
             again = self._start(name)
             said = again.communicate(timeout=PATIENCE_S)[0].decode(errors="replace")
@@ -84,7 +86,11 @@ class Repro:
         yield from self._ends_the_same(name, f"{name}, two at once")
 
     def damaged_cache(self, name: str, rng: random.Random) -> Iterator[Loss]:
-        """An object that DVC keeps is cut off; the outputs are gone and come from the cache."""
+        """An object that DVC keeps is cut off; the outputs are gone and come from the cache.
+
+        DVC trusts an object that is read-only, as all of its own are. So it is made to look, as
+        docs/faults.md says; then it has to see what is damaged, and to make it again.
+        """
         self._learn(name)
         copy_project(self._project, self._work, whole=True)
         objects = self._work / ".dvc/cache/files"
@@ -94,7 +100,11 @@ class Repro:
                 shutil.rmtree(self._work / output, ignore_errors=True)
         shutil.rmtree(self._work / ".dvc/tmp", ignore_errors=True)
         self._start("checkout", "--force", command="").communicate(timeout=PATIENCE_S)
+        for path in [objects, *objects.rglob("*")]:
+            path.chmod(path.stat().st_mode | stat.S_IWUSR)
         yield from self._ends_the_same(name, f"cache: {told}", every=True)
+        for path in self._unlike_lock():
+            yield Loss(f"cache: {told}", f"{path} is not what dvc.lock says")
 
     def _learn(self, name: str) -> float:
         """How long a stage takes, undisturbed, and what it makes that is the same each time."""
@@ -110,9 +120,9 @@ class Repro:
             first, second = made
             assert first.keys() == second.keys()
             self._expected[name] = {
-                path: md5
-                for path, md5 in first.items()
-                if md5 == second[path] and Path(path).name not in TIMES
+                path: digest
+                for path, digest in first.items()
+                if digest == second[path] and Path(path).name not in TIMES
             }
         return self._seconds[name]
 
@@ -147,18 +157,32 @@ class Repro:
             yield Loss(told, f"run again: {process.returncode}: {said[-1500:]}")
             return
         found = self._outputs(name)
-        for path, md5 in self._expected[name].items():
-            if found.get(path) != md5:
+        for path, digest in self._expected[name].items():
+            if found.get(path) != digest:
                 yield Loss(told, f"{path} {'differs' if path in found else 'is missing'}")
         for path in found.keys() - self._expected[name].keys():
             if Path(path).name.startswith("."):
                 yield Loss(told, f"{path} is left over")
 
+    def _unlike_lock(self) -> Iterator[str]:
+        """Outputs whose bytes are not what dvc.lock says, whatever DVC thinks of them."""
+        lock = yaml.safe_load((self._work / "dvc.lock").read_text(encoding="utf-8"))
+        for output in (out for told in lock["stages"].values() for out in told.get("outs", [])):
+            wanted = {output["path"]: output["md5"]}
+            if output["md5"].endswith(".dir"):
+                place = f".dvc/cache/files/md5/{output['md5'][:2]}/{output['md5'][2:]}"
+                files = json.loads((self._work / place).read_text(encoding="utf-8"))
+                wanted = {f"{output['path']}/{file['relpath']}": file["md5"] for file in files}
+            for path, digest in wanted.items():
+                found = self._work / path
+                if not found.is_file() or md5(found) != digest:
+                    yield path
+
     def _outputs(self, name: str) -> dict[str, str]:
         return {
-            f"{output}/{path}": md5
+            f"{output}/{path}": digest
             for output in STAGES[name]
-            for path, md5 in content(self._work / output).items()
+            for path, digest in content(self._work / output).items()
         }
 
 

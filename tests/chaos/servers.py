@@ -14,6 +14,8 @@ from typing import Any
 from servers.process import Server
 from servers.shared import SharedServer, shared_server
 
+from sgseg.errors import exit_with_message
+
 from .cases import sgseg
 from .faults import Ended, run
 from .project import copy_project, told
@@ -93,7 +95,7 @@ class Servers:
 
     def _search(self) -> None:
         os.chdir(self._folder)
-        search(self._studies)
+        exit_with_message(lambda: search(self._studies))  # as every command does
 
     @property
     def _studies(self) -> str:

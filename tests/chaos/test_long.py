@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .long import PAGE, RESULTS
+from .long import PAGE, RESULTS, _todo
 from .scenes import PLANS, shared_out
 from .table import rows, text, write_table
 
@@ -33,6 +33,13 @@ def test_all_kinds_are_among_500() -> None:
 def test_few_faults_need_no_project() -> None:
     found = shared_out(7, PLANS)
     assert not any(kinds and PLANS[name].needs_project for name, kinds in found.items())
+
+
+def test_what_is_recorded_is_not_injected_again() -> None:
+    kinds = ["killed", "killed", "killed", "damaged"]
+    assert _todo(kinds, []) == [("killed", 1), ("killed", 2), ("killed", 3), ("damaged", 1)]
+    done = [{"kind": "killed", "number": number} for number in (1, 3)]
+    assert _todo(kinds, done) == [("killed", 2), ("damaged", 1)]
 
 
 def test_the_table(tmp_path: Path) -> None:

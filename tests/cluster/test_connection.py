@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 
 import pytest
 from distributed import Client
@@ -48,3 +49,17 @@ def test_workers_with_other_software_are_refused(
         raise AssertionError
     assert len(caught.value.problems) == 2
     assert "its software is another one (numpy 1 instead of 2)" in str(caught.value)
+
+
+def test_a_scheduler_without_sgseg_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Bare(nullcontext):  # type: ignore[type-arg]
+        def __enter__(self) -> Bare:
+            return self
+
+        def run_on_scheduler(self, function: object) -> None:
+            raise ModuleNotFoundError("No module named 'sgseg'")
+
+    monkeypatch.setattr(connection, "_client", lambda scheduler: Bare())
+    expected = r"--scheduler tcp://host:8786: it cannot run sgseg \(No module named 'sgseg'\)"
+    with pytest.raises(InputError, match=expected), connect(scheduler="tcp://host:8786"):
+        pass

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock, Timeout
 
 from sgseg.cli import parser
 from sgseg.cluster import folds as cluster_folds
@@ -125,6 +126,15 @@ def test_what_a_cluster_has_trained_is_recorded_here(
     assert not Path("models/folds/1").exists()
 
 
+def is_locked(checkpoint: Path) -> bool:
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(checkpoint.with_suffix(".lock"), timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def test_a_worker_trains_what_the_stage_would(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +150,8 @@ def test_a_worker_trains_what_the_stage_would(
     asked: list[dict[str, Any]] = []
 
     def run_fold(params: Any, fold: int, **options: Any) -> None:
-        asked.append({"params": params, "fold": fold, **options})
+        asked.append({"params": params, "fold": fold, "alone": is_locked(options["checkpoint"])})
+        asked[-1] |= options
 
     monkeypatch.setattr("sgseg.training.cross_validation.run_fold", run_fold)
     live = contextlib.nullcontext(SimpleNamespace(epoch=None))
@@ -153,6 +164,9 @@ def test_a_worker_trains_what_the_stage_would(
     assert there["roles"].equals(stage["roles"])
     for name in ("params", "fold", "dataset", "checkpoint"):
         assert there[name] == stage[name]
+    # A killed worker's training, about to end, would write to the same file.
+    assert there["alone"]
+    assert not stage["alone"]
     # What only the stage does: its folder, its record.
     assert there.keys() - stage.keys() == set()
     assert stage.keys() - there.keys() == {"on_epoch"}

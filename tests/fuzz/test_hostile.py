@@ -336,6 +336,7 @@ BAD_YAML = {
     ),
     "large": (b"#" * 1_000_001, "1,000,001 bytes"),
     "no text": (b"\xff\xfe\xff", "not YAML"),
+    "half of a character": (b'{a: b, "\\ud800": c}\n', "half of a character in line 1"),
 }
 
 

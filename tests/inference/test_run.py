@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tifffile
@@ -15,6 +18,7 @@ from examples import draw_field
 
 from sgseg.errors import InputError, Problem
 from sgseg.inference import predict as predicting
+from sgseg.inference import run as running
 from sgseg.inference.predict import Job, Reading, Task, find_tasks, predict_files
 from sgseg.inference.records import Records
 from sgseg.inference.run import (
@@ -260,6 +264,55 @@ def test_what_is_being_written_is_finished_and_told_before_it_stops(
     assert work.told(error) == [0, 1]
     assert ("write", 1) in work.done
     assert ("network", 3) not in work.done
+
+
+def test_what_is_being_written_is_told_when_it_stops_while_one_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Waited for are 0 and 1 read, 0 written, 2 read, 1 written.
+    result, waits = Future.result, []
+
+    def interrupted(future: Future[None], timeout: float | None = None) -> None:
+        if threading.current_thread() is threading.main_thread():
+            waits.append(1)
+            if len(waits) == 5:
+                raise KeyboardInterrupt
+        return result(future, timeout)
+
+    monkeypatch.setattr(Future, "result", interrupted)
+    assert Work(*[10] * 5).told(KeyboardInterrupt()) == [0, 1]
+
+
+def test_nothing_is_written_any_more_once_a_run_was_interrupted(
+    images: Path, segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(found: Iterator[Outcome], **_: object) -> Iterator[Outcome]:
+        """A bar during which the user presses Ctrl-C: its frame lives on in the stack trace."""
+        for outcome in found:
+            yield outcome
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "tqdm", interrupted)
+    write, begun, closed = running.write_files, threading.Event(), []
+
+    def slow(task: Task, *arguments: Any) -> None:
+        if task.name == "1":
+            begun.set()
+            time.sleep(0.5)
+        write(task, *arguments)
+
+    monkeypatch.setattr(running, "write_files", slow)
+    tidy = Records._tidy
+
+    def noted(records: Records) -> None:
+        closed.append(not [one for one in threading.enumerate() if one.name.startswith("files")])
+        tidy(records)
+
+    monkeypatch.setattr(Records, "_tidy", noted)
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        continue_files(segmenter, find_tasks([images], out), Job(out, identity={}))
+    assert closed == [True, True]
 
 
 def test_a_disk_that_is_full_stops_it_at_once() -> None:

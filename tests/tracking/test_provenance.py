@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import subprocess
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +265,24 @@ def test_md5_from_a_dvc_file(tmp_path: Path) -> None:
     (tmp_path / "data" / "raw").mkdir(parents=True)
     (tmp_path / "data/raw/cells.dvc").write_text("outs:\n- {md5: cccc.dir, path: cells}\n")
     assert dvc_md5("data/raw/cells", tmp_path) == "cccc.dir"
+
+
+def test_a_dvc_lock_that_is_just_being_written_is_waited_for(tmp_path: Path) -> None:
+    lock, begun = tmp_path / "dvc.lock", threading.Event()
+
+    def write_slowly() -> None:
+        with lock.open("w", encoding="utf-8") as file:
+            for part in ("stages:\n  a:\n    outs:\n    - {path: data, md5: ", "aa", "bb.dir}\n"):
+                file.write(part)
+                file.flush()
+                begun.set()
+                time.sleep(0.05)
+
+    thread = threading.Thread(target=write_slowly)
+    thread.start()
+    begun.wait()
+    assert dvc_md5("data", tmp_path) == "aabb.dir"
+    thread.join()
 
 
 def test_md5_that_dvc_would_compute(tmp_path: Path) -> None:

@@ -209,6 +209,21 @@ def test_trials_of_a_study_begun_anew_replace_the_earlier(root: Path) -> None:
     assert seen["trial 0"]["start"] == T0 + 50_000
 
 
+def test_a_study_begun_anew_without_a_trial_0_replaces_all_of_the_earlier(root: Path) -> None:
+    """Chaos found it: a trial that is killed is repeated under the next number."""
+    folder = write_study(root, trial(0), trial(1))
+    _log(root)
+    shutil.rmtree(folder)
+    anew = replace(STUDY, started_ms=T0 + 50_000, ended_ms=T0 + 80_000)
+    later = [trial(n, started_ms=T0 + 10_000 * (5 + n), ended_ms=T0 + 80_000) for n in (1, 2)]
+    write_study(root, *later, study=anew)
+    _log(root)
+    expected = {STUDY.name, "trial 0 (superseded)", "trial 1 (superseded)", "trial 1", "trial 2"}
+    assert set(snapshot(root)) == expected
+    _log(root)
+    assert set(snapshot(root)) == expected
+
+
 def test_what_was_deleted_in_mlflow_stays_deleted(root: Path) -> None:
     folder = write_study(root)
     _log(root)

@@ -12,6 +12,7 @@ import keras
 import pytest
 import tensorflow as tf
 
+from sgseg.errors import InputError
 from sgseg.training.devices import Devices, prepare_devices
 
 
@@ -119,6 +120,12 @@ def test_pytorch_s_devices_are_named(
     backends = SimpleNamespace(mps=SimpleNamespace(is_available=lambda: mps))
     pretend(monkeypatch, "torch", cuda=cuda, backends=backends)
     assert prepare_devices() == Devices("torch", expected)
+
+
+def test_a_backend_that_cannot_train_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "openvino")
+    with pytest.raises(InputError, match="KERAS_BACKEND: is openvino; expected tensorflow or jax or torch"):
+        prepare_devices()
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, backend: str, **content: Any) -> None:

@@ -135,6 +135,7 @@ def _existing(scheduler: str) -> Iterator[Client]:
             )
         ) from None
     with client:
+        _check_scheduler(client, scheduler)
         n = len(client.scheduler_info(n_workers=-1)["workers"])
         _introduce(client, f"{n} workers of {scheduler}")
         _check_software(client)
@@ -166,6 +167,16 @@ def _introduce(client: Client, what: str) -> None:
 def _can_draw() -> bool:
     """On the scheduler."""
     return importlib.util.find_spec("bokeh") is not None
+
+
+def _check_scheduler(client: Client, scheduler: str) -> None:
+    """Refuse one without sgseg: it reads the tasks before it passes them on."""
+    try:
+        client.run_on_scheduler(_can_draw)
+    except ImportError as error:
+        what, expected = f"it cannot run sgseg ({error})", "that of the machine that asks"
+        remedy = "Install the same requirements.lock and the same sgseg there."
+        raise InputError(Problem(f"--scheduler {scheduler}", what, expected, remedy)) from None
 
 
 def _check_software(client: Client) -> None:

@@ -112,6 +112,7 @@ def checkpoint_of(params: Params, fold: int) -> Path:
 def train(fold: int) -> None:
     """Train a fold of the project in the working directory as far as its checkpoint."""
     import pandas as pd  # noqa: PLC0415
+    from filelock import FileLock  # noqa: PLC0415
 
     from sgseg.config import load_params  # noqa: PLC0415
     from sgseg.training.cross_validation import run_fold  # noqa: PLC0415
@@ -119,14 +120,20 @@ def train(fold: int) -> None:
 
     params = load_params(tuned=TUNED)
     prepare_devices()
-    with tempfile.TemporaryDirectory() as scratch:
+    checkpoint = checkpoint_of(params, fold)
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        # Of a worker that was just killed the training may still be about to end.
+        FileLock(checkpoint.with_suffix(".lock")),
+    ):
         run_fold(
             params,
             fold,
             dataset=DATASET,
             roles=pd.read_csv(SPLIT / "roles.csv", dtype=str, keep_default_na=False),
             folder=Path(scratch),
-            checkpoint=checkpoint_of(params, fold),
+            checkpoint=checkpoint,
         )
 
 

@@ -64,7 +64,7 @@ def parse(text: str) -> Any:
     Raises
     ------
     ValueError
-        There are too many, or one refers to itself.
+        There are too many, one refers to itself, or one is no text.
     Exception
         Whatever PyYAML raises.
     """
@@ -83,6 +83,9 @@ def parse(text: str) -> Any:
 def _count(node: yaml.Node, known: dict[int, int], open_nodes: set[int]) -> int:
     """How many values a node stands for, each reference counted as what it refers to."""
     if isinstance(node, yaml.ScalarNode):
+        # "\ud800" is half of a character, which no file and no message can hold.
+        if any("\ud800" <= letter <= "\udfff" for letter in node.value):
+            raise ValueError(f"half of a character in line {node.start_mark.line + 1}")
         return 1
     key = id(node)
     if key in open_nodes:

@@ -33,7 +33,7 @@ IMAGES = ".images"
 PACKAGES = ("sgseg", "numpy", "scipy", "scikit-image", "onnxruntime")
 
 ALONE_PX = 2**23
-"""While a larger image is worked on, twice that of a camera, no other one is read or written."""
+"""A larger image, twice that of a camera, is alone in memory, but for what is written before it."""
 
 Outcome = tuple[int, Problem | None]
 """The place of a task in its list, and what is wrong with its file."""
@@ -86,8 +86,10 @@ def continue_files(
 
 def _here(predictor: Predictor) -> Attempts:
     def attempts(tasks: Sequence[Task], job: Job) -> Iterator[Outcome]:
-        found = overlapped(_steps(predictor, task, job) for task in tasks)
-        yield from tqdm(found, total=len(tasks), unit="image", disable=len(tasks) < 2)
+        steps = (_steps(predictor, task, job) for task in tasks)
+        # Wherever it is interrupted, nothing is written any more once it has ended.
+        with contextlib.closing(overlapped(steps)) as found:
+            yield from tqdm(found, total=len(tasks), unit="image", disable=len(tasks) < 2)
 
     return attempts
 
@@ -157,20 +159,26 @@ def through(steps: Steps) -> Problem | None:
     return one.problem
 
 
-def overlapped(tasks: Iterable[Steps]) -> Iterator[Outcome]:
+def overlapped(tasks: Iterable[Steps]) -> Generator[Outcome, None, None]:
     """Carry out tasks in their order, their files read and written while the networks run.
 
     The networks run in the thread of the caller, an image at a time. Meanwhile the next image is
     read, and the one before measured and written: three images are in memory, or one where it is
-    larger than `ALONE_PX`. However it ends, what is being written is finished, and told.
+    larger than `ALONE_PX`. However it ends, what is being written is finished; and told, unless it
+    is closed.
     """
     ones = [_Attempt(steps) for steps in tasks]
     reading: Future[None] | None = None
     writing: tuple[int, Future[None]] | None = None
 
-    def told(place: int, future: Future[None]) -> Outcome:
-        future.result()
-        return place, ones[place].problem
+    def told() -> Iterator[Outcome]:
+        nonlocal writing
+        if writing is not None:
+            place, future = writing
+            # An interruption may come while one waits here: only then is it done with.
+            future.result()
+            writing = None
+            yield place, ones[place].problem
 
     with ThreadPoolExecutor(2, thread_name_prefix="files") as pool:
         try:
@@ -180,19 +188,14 @@ def overlapped(tasks: Iterable[Steps]) -> Iterator[Outcome]:
                 ahead = ones[place + 1 : place + 2] if not alone else []
                 reading = pool.submit(ahead[0].go_on) if ahead else None
                 one.go_on()
-                if writing is not None:
-                    last, writing = writing, None
-                    yield told(*last)
+                yield from told()
                 writing = place, pool.submit(one.go_on)
                 if alone:
-                    last, writing = writing, None
-                    yield told(*last)
+                    yield from told()
+            yield from told()
         except (Exception, KeyboardInterrupt):
-            if writing is not None:
-                yield told(*writing)
+            yield from told()
             raise
-        if writing is not None:
-            yield told(*writing)
 
 
 def _rows(image: str, record: Mapping[str, Any]) -> tuple[Row, Iterator[Row]]:

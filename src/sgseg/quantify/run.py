@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -145,9 +146,10 @@ def quantify_files(
 
 
 def _here(tasks: Sequence[Task], out: Path, plan: Plan) -> Iterator[Outcome]:
-    found = overlapped(_steps(task, out, plan) for task in tasks)
     disable = len(tasks) < 2
-    yield from tqdm(found, total=len(tasks), unit="field", desc="quantify", disable=disable)
+    # Wherever it is interrupted, nothing is written any more once it has ended.
+    with closing(overlapped(_steps(task, out, plan) for task in tasks)) as found:
+        yield from tqdm(found, total=len(tasks), unit="field", desc="quantify", disable=disable)
 
 
 def attempt(task: Task, out: Path, plan: Plan) -> Problem | None:

@@ -24,6 +24,8 @@ SHAPING = ("evaluate.object_iou", "network", "preprocess", "train")
 """Parameters and whole sections of params.yaml on which the models depend, given the data."""
 TUNE_SHAPING = (*SHAPING, "evaluate.min_areas_px", "evaluate.thresholds")
 """Those on which the score of a trial depends."""
+SETTLED_SECONDS = 0.2
+"""A file that was written to so long ago is whole; DVC takes a tenth of a second for its own."""
 WRITTEN_BY_STAGES = ("dvc.lock", "registry/history.jsonl", "splits/*.csv")
 UPSTREAM = ("data", "ingest", "validate", "split")
 """Sections that shape the data: they are logged, and enter a key through the digest of the data."""
@@ -277,9 +279,16 @@ def _tracked(root: Path, name: str) -> Iterable[tuple[Path, list[dict[str, Any]]
     if (root / beside).is_file():
         yield beside.parent, _load_yaml(root / beside).get("outs") or []
     if (root / "dvc.lock").is_file():
+        _settle(root / "dvc.lock")
         stages = _load_yaml(root / "dvc.lock").get("stages") or {}
         for stage in stages.values():
             yield Path(), stage.get("outs") or []
+
+
+def _settle(path: Path) -> None:
+    """Wait until DVC has written its file: in place, when a stage beside this one ends."""
+    while abs(time.time() - path.stat().st_mtime) < SETTLED_SECONDS:
+        time.sleep(SETTLED_SECONDS / 4)
 
 
 def _load_yaml(path: Path) -> dict[str, Any]:

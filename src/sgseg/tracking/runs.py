@@ -130,13 +130,14 @@ def create_fold(store: Store, record: FoldRecord) -> Any:
     run = create_run(
         store, f"fold {identity.fold}", {**cv.tags, **identity.tags, **own}, record.started_ms
     )
-    supersede(store, [run for run in children(store, cv.key) if run.data.tags[FOLD] == own[FOLD]])
+    same = [run for run in children(store, cv.key) if run.data.tags[FOLD] == own[FOLD]]
+    supersede(store, same[:-1])
     return run
 
 
-def supersede(store: Store, same: Sequence[Any]) -> None:
-    """Of runs of the same fold or trial, the oldest first, mark all but the last."""
-    for previous in same[:-1]:
+def supersede(store: Store, earlier: Sequence[Any]) -> None:
+    """Mark runs of folds or trials whose place another has taken."""
+    for previous in earlier:
         number = previous.info.run_id
         store.client.set_tag(number, SUPERSEDED, "true")
         store.client.update_run(number, name=f"{previous.info.run_name} (superseded)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,8 @@ def put_tuning(store: Store, record: TuningRecord, folder: Path) -> Restored:
             _put_trial(store, record, parent, trial, known.get(_run_key(record, trial)))
             for trial in trials
         )
+        known = {run.data.tags.get(runs.RUN_KEY): run for run in runs.find_runs(store, ours)}
+        _supersede_earlier(store, record, trials, known, began)
         values += _put_progress(store, parent, trials)
         copied = runs.log_artifacts(store, parent, artifacts(folder))
         ended = _settle(store, parent, record, trials)
@@ -185,8 +188,30 @@ def _find_or_create(store: Store, study: TuningRecord, parent: Any, trial: Trial
             for item in [*same, run]
             if not runs.is_deleted(item) and runs.SUPERSEDED not in item.data.tags
         ]
-        runs.supersede(store, sorted(same, key=lambda item: int(item.info.start_time)))
+        runs.supersede(store, sorted(same, key=lambda item: int(item.info.start_time))[:-1])
         return run
+
+
+def _supersede_earlier(
+    store: Store, study: TuningRecord, trials: list[Trial], known: Mapping[str, Any], began: int
+) -> None:
+    """Mark the trials of a study that was begun anew, also those without one of their number.
+
+    A trial that was killed is repeated under the next number: the new study may have no trial 0.
+    """
+    ours = {_run_key(study, trial) for trial in trials}
+    with store_lock(store.home):
+        runs.supersede(
+            store,
+            [
+                run
+                for key, run in known.items()
+                if key not in ours
+                and int(run.info.start_time) < began
+                and not runs.is_deleted(run)
+                and runs.SUPERSEDED not in run.data.tags
+            ],
+        )
 
 
 def _described(trial: Trial) -> dict[str, str]:

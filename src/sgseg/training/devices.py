@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import keras
 
+from sgseg.errors import InputError, Problem
+
 log = logging.getLogger(__name__)
 
 
@@ -37,10 +39,17 @@ def prepare_devices() -> Devices:
     the machine, such as the next trial of a search, would find none. What the user has set in
     TF_FORCE_GPU_ALLOW_GROWTH or XLA_PYTHON_CLIENT_PREALLOCATE stays. PyTorch asks as it goes.
     To be called before the backend first computes.
+
+    Raises
+    ------
+    InputError
+        The backend cannot train.
     """
     backend = keras.backend.backend()
-    find = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[backend]
-    return Devices(backend, find())
+    find = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+    if backend not in find:
+        raise InputError(Problem("KERAS_BACKEND", f"is {backend}", " or ".join(find)))
+    return Devices(backend, find[backend]())
 
 
 def _tensorflow() -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import keras
@@ -41,12 +42,8 @@ def score_examples(
     object_iou: float,
 ) -> Scores:
     """Loss, pixel scores and object scores on whole images, at the threshold used for stopping."""
-    function, objects = build_loss(**loss), ObjectCounts(0, 0, 0, 0.0)
-
-    def measure(truth: Any, probability: Any) -> Any:
-        return ops.mean(function(truth, probability)), pixel_counts(truth, probability)
-
-    measure, losses, counts = _at_once(measure), [], np.zeros(2 * BINS, np.int64)
+    measure, objects = _measuring(tuple(loss.items())), ObjectCounts(0, 0, 0, 0.0)
+    losses, counts = [], np.zeros(2 * BINS, np.int64)
     for example in examples:
         probability = predict(model, example.image)
         value, pixels = measure(example.mask[None, ..., None], probability[None, ..., None])
@@ -68,10 +65,16 @@ def pixel_scores(counts: NDArray[np.int64]) -> Scores:
     return {name: float(value) for name, value in histogram_scores(*pair).items()}
 
 
-def _at_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function; JAX compiles it once for each size of image, not each operation in it."""
+@cache
+def _measuring(loss: tuple[tuple[str, Any], ...]) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Loss and pixel counts of an image; JAX compiles them once for each size of image."""
+    function = build_loss(**dict(loss))
+
+    def measure(truth: Any, probability: Any) -> tuple[Any, Any]:
+        return ops.mean(function(truth, probability)), pixel_counts(truth, probability)
+
     if keras.backend.backend() != "jax":
-        return function
+        return measure
     import jax  # noqa: PLC0415 - another backend may run without it
 
-    return jax.jit(function)  # type: ignore[no-any-return]
+    return jax.jit(measure)  # type: ignore[no-any-return]
