@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from sgseg.errors import InputError
-from sgseg.tracking import CrossValidation, FoldIdentity, live_fold, read_fold, track
+from sgseg.tracking import CrossValidation, FoldIdentity, live_fold, read_fold, runs, track
 from sgseg.tracking.files import read_table, write_table
 from sgseg.tracking.process import name_of
 from sgseg.tracking.store import open_store
@@ -222,6 +222,28 @@ def test_a_fold_that_is_being_trained_is_not_trained_twice(root: Path, cv: Cross
     with pytest.raises(InputError, match="is being trained there by process"):
         train(root, cv, 0)
     assert track(root)[0].note == "is being trained"
+
+
+def test_a_run_whose_process_died_right_after_making_it_is_gone_on_with(
+    root: Path, cv: CrossValidation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chaos found it: with the disk full at that moment there was a third run in the end."""
+    train(root, cv, 0)
+    time.sleep(0.01)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "supersede", die)
+        with pytest.raises(KeyboardInterrupt):
+            train(root, cv, 0)
+    monkeypatch.setattr(runs, "is_gone", bool)  # this process, if a run names it
+    shutil.rmtree(root / "models")
+    train(root, cv, 0)
+    store = open_store(root, "sgseg")
+    names = [run.info.run_name for run in store.client.search_runs([store.experiment_id])]
+    assert sorted(names) == [cv.name, "fold 0", "fold 0 (superseded)"]
 
 
 def test_training_again_supersedes(root: Path, cv: CrossValidation) -> None:

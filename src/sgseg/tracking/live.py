@@ -158,6 +158,7 @@ class LiveFold:
         if runs.is_deleted(run):
             store.client.restore_run(run.info.run_id)
         runs.ensure_parent(store, self.record.identity.cv, run.info.start_time)
+        runs.supersede_earlier(store, run)  # what made it may not have come so far
         runs.set_status(store, run, "RUNNING", None)
         self._logged = runs.logged_points(store, run)
         times = {

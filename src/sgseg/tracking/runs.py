@@ -125,6 +125,8 @@ def create_fold(store: Store, record: FoldRecord) -> Any:
         FOLD: str(identity.fold),
         RUN_KEY: record.run_key,
         PARENT: parent.info.run_id,
+        # At once: of a process that dies, or finds the disk full, right after this.
+        PROCESS: record.process,
         "mlflow.runColor": COLOURS[identity.fold % len(COLOURS)],
     }
     run = create_run(
@@ -133,6 +135,21 @@ def create_fold(store: Store, record: FoldRecord) -> Any:
     same = [run for run in children(store, cv.key) if run.data.tags[FOLD] == own[FOLD]]
     supersede(store, same[:-1])
     return run
+
+
+def supersede_earlier(store: Store, run: Any) -> None:
+    """Mark the runs of the same fold that began before this one."""
+    tags, began = run.data.tags, run.info.start_time
+    supersede(
+        store,
+        [
+            other
+            for other in children(store, tags[CV_KEY])
+            if other.data.tags[FOLD] == tags[FOLD]
+            and other.info.run_id != run.info.run_id
+            and other.info.start_time <= began
+        ],
+    )
 
 
 def supersede(store: Store, earlier: Sequence[Any]) -> None:
