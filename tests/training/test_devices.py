@@ -124,7 +124,9 @@ def test_pytorch_s_devices_are_named(
 
 def test_a_backend_that_cannot_train_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "openvino")
-    with pytest.raises(InputError, match="KERAS_BACKEND: is openvino; expected tensorflow or jax or torch"):
+    with pytest.raises(
+        InputError, match="KERAS_BACKEND: is openvino; expected tensorflow or jax or torch"
+    ):
         prepare_devices()
 
 
