@@ -35,6 +35,14 @@ def test_several_problems_are_all_named() -> None:
     assert error.problems == (MISSING, BROKEN)
 
 
+def test_of_thousands_of_problems_the_first_are_named() -> None:
+    error = InputError(*(Problem(f"{number}.tif", "no such file") for number in range(2100)))
+    lines = str(error).splitlines()
+    assert lines[:2] == ["2100 problems:", "  - 0.tif: no such file"]
+    assert lines[-2:] == ["  - 99.tif: no such file", "  - and 2,000 more"]
+    assert len(error.problems) == 2100
+
+
 def test_a_title_stands_above_even_one_problem() -> None:
     error = InputError(MISSING, title="1 of 9 images could not be segmented:")
     assert str(error).splitlines() == [

@@ -29,8 +29,15 @@ class Problem:
         return text
 
 
+MOST_SHOWN = 100
+"""Problems that a message names: whoever has more, such as a table for other images, has one."""
+
+
 class InputError(Exception):
-    """Input that cannot be used. Carries every problem found, so that all are named in one go."""
+    """Input that cannot be used. Carries every problem found, so that all are named in one go.
+
+    Its text names the first `MOST_SHOWN`.
+    """
 
     def __init__(self, *problems: Problem, title: str = "") -> None:
         self.problems = problems
@@ -38,7 +45,9 @@ class InputError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        lines = [f"  - {problem}" for problem in self.problems]
+        lines = [f"  - {problem}" for problem in self.problems[:MOST_SHOWN]]
+        if len(self.problems) > MOST_SHOWN:
+            lines.append(f"  - and {len(self.problems) - MOST_SHOWN:,} more")
         if len(self.problems) == 1 and not self.title:
             return str(self.problems[0])
         return "\n".join([self.title or f"{len(self.problems)} problems:", *lines])

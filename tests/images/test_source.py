@@ -9,7 +9,7 @@ import pytest
 
 from sgseg.errors import InputError
 from sgseg.images.read import read_image
-from sgseg.images.source import InMemory, byte_count
+from sgseg.images.source import InMemory, LoneFile, byte_count
 
 from .examples import encoded, picture, tiff
 
@@ -59,3 +59,14 @@ def test_a_source_knows_its_size_and_hides_its_content(tmp_path: Path) -> None:
     assert byte_count(tmp_path / "a") == 5
     assert byte_count(memory) == 3
     assert "123" not in repr(memory)
+
+
+def test_a_file_is_read_to_its_end_at_most(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"0123456789")
+    with LoneFile(path) as file:
+        # Nobody has the memory that this asks for.
+        assert file.read(2**62) == b"0123456789"
+        assert file.read(5) == b""
+        file.seek(3)
+        assert (file.read(2), file.read(), file.read(-1)) == (b"34", b"56789", b"")

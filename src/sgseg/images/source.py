@@ -44,6 +44,11 @@ class LoneFile(BufferedReader):
             offset = self._size
         return super().seek(offset, whence)
 
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read on; room is made for what is left, however much more a header promises."""
+        left = max(self._size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
+
     def fileno(self) -> int:
         """None."""
         raise OSError("read as if from memory")
