@@ -147,7 +147,8 @@ class Trial:
         if not ended.cleanly:
             yield Loss(told, f"no message but: {ended.said[-1500:]}")
         yield from self._whole(told)
-        yield from self._ends_the_same(told, self._run())
+        # Where there was room after all, a stage that runs again is a training of its own.
+        yield from self._ends_the_same(told, ended if ended.status == 0 else self._run())
 
     def read_only(self) -> Iterator[Loss]:
         """A disk that nobody can write to; then one that all can."""
