@@ -37,7 +37,9 @@ def open_storage(folder: Path, url: str | None) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if url is None:
         folder.mkdir(parents=True, exist_ok=True)
-        path = str(folder / JOURNAL)
+        # Optuna's lock is a link to the journal, by which it sees how old it is: one to a relative
+        # path leads nowhere, and who waits for that of a killed process would do so for ever.
+        path = str((folder / JOURNAL).absolute())
         return JournalStorage(JournalFileBackend(path, lock_obj=MendingLock(path)))
     with failures_named(url), _addresses_named(url):
         return _open_database(_with_driver(url))
