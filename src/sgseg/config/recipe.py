@@ -112,7 +112,7 @@ class Augment(Section):
 
 class Train(Section):
     seed: Seed
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
     epochs: Count
     batch_size: Count
     patch_size: Annotated[int, Field(ge=16)]
