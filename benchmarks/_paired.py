@@ -139,7 +139,19 @@ def publish(
     """Print the words and the table of a benchmark, and keep all as JSON if a file is given."""
     print("\n".join([*said(found), "", *table(found)]))  # noqa: T201 - what was found
     if file is not None:
-        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        kept = json.dumps(without_places(found), indent=1)
+        file.write_text(kept + "\n", encoding="utf-8")
+
+
+def without_places(found: Any) -> Any:
+    """The same values, of each absolute path the name alone: where it lay is this machine's own."""
+    if isinstance(found, Mapping):
+        return {key: without_places(value) for key, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [without_places(value) for value in found]
+    if isinstance(found, str | Path) and Path(found).is_absolute():
+        return Path(found).name
+    return found
 
 
 # --- the machine

@@ -454,3 +454,21 @@ def test_end_to_end_on_two_small_fields(
     assert "2 fields of 128 x 128 px" in lines
     assert f"**{one['bare_s'] / one['wall_s']:.0%}**" in lines
     assert "| nuclei, cells, measuring | " in lines
+
+
+def test_results_keep_no_place_of_the_machine(modules: Namespace, tmp_path: Path) -> None:
+    found = {"settings": {"python": str(tmp_path / "bin" / "python"), "rounds": 2}, "ms": [1.5]}
+    file = tmp_path / "found.json"
+    modules.paired.publish(found, file, said=lambda _: [], table=lambda _: [])
+    assert json.loads(file.read_text()) == {
+        "settings": {"python": "python", "rounds": 2},
+        "ms": [1.5],
+    }
+
+
+def test_none_of_the_results_that_are_here_does() -> None:
+    files = list((FOLDER / "results").glob("*.json"))
+    assert files
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert '"/' not in text, file.name
