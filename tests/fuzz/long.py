@@ -3,6 +3,7 @@
 Each reader is fuzzed by a process of its own, with a limit to its memory and to the time of one
 input: half of the inputs by Atheris, which looks for those that reach new code, half by chance
 alone. A process that dies is a crash as well; the next one goes on after the input that ended it.
+Atheris now and then hangs when it ends: such a process is killed, and what it counted stands.
 What crashed is kept in the folder of `--keep`, with the stack trace beside it.
 """
 
@@ -27,6 +28,8 @@ from types import FrameType
 
 TESTS = Path(__file__).parents[1]
 SLOWEST_S = 20
+# Longer than a process needs to begin, and than an input that ends it.
+SILENT_S = 6 * SLOWEST_S
 # Beyond what the process needs for itself.
 MEMORY_BYTES = 3_000_000_000
 KEPT_OF_A_KIND = 3
@@ -80,29 +83,42 @@ def _one(options: argparse.Namespace, name: str, engine: str, wanted: int) -> Co
     counts, last = options.keep / f".{name}.json", options.keep / f".{name}.input"
     while done < wanted:
         counts.unlink(missing_ok=True)
-        process = subprocess.run(
-            [
-                *(sys.executable, __file__, "--child", engine, "--reader", name),
-                *("--inputs", str(wanted - done), "--seed", str(options.seed)),
-                *("--skip", str(done), "--keep", str(options.keep)),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
+        command = [
+            *(sys.executable, __file__, "--child", engine, "--reader", name),
+            *("--inputs", str(wanted - done), "--seed", str(options.seed)),
+            *("--skip", str(done), "--keep", str(options.keep)),
+        ]
+        ended, said = _watched(command, counts)
         found = Counter(json.loads(counts.read_text())) if counts.exists() else Counter()
         complete = sum(found.values()) >= wanted - done
         if not complete:
-            said = process.stderr.decode(errors="replace")
             if not last.exists():
                 raise SystemExit(f"{name} does not begin:\n{said[-3_000:]}")
             found["crashes"] += 1
-            _keep(options.keep, name, last.read_bytes(), f"ended {process.returncode}\n{said}")
+            _keep(options.keep, name, last.read_bytes(), f"ended {ended}\n{said}")
         total += found
         done += sum(found.values())
         last.unlink(missing_ok=True)
     counts.unlink(missing_ok=True)
     return total
+
+
+def _watched(command: list[str], counts: Path) -> tuple[int, str]:
+    """How the process ended, and what it said; killed when it counts nothing for `SILENT_S`."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        heard = time.time()
+        while True:
+            try:
+                process.wait(timeout=1.0)
+                break
+            except subprocess.TimeoutExpired:
+                if counts.exists():
+                    heard = max(heard, counts.stat().st_mtime)
+                if time.time() - heard > SILENT_S:
+                    process.kill()
+        said.seek(0)
+        return process.returncode, said.read().decode(errors="replace")
 
 
 def _keep(folder: Path, name: str, content: bytes, trace: str) -> None:
