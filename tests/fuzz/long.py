@@ -3,7 +3,7 @@
 Each reader is fuzzed by a process of its own, with a limit to its memory and to the time of one
 input: half of the inputs by Atheris, which looks for those that reach new code, half by chance
 alone. A process that dies is a crash as well; the next one goes on after the input that ended it.
-Atheris now and then hangs when it ends: such a process is killed, and what it counted stands.
+One that falls silent, as Atheris does after an error of its own, is killed.
 What crashed is kept in the folder of `--keep`, with the stack trace beside it.
 """
 
@@ -204,12 +204,12 @@ def _by_atheris(
     for number, seed in enumerate(seeds):
         (folder / f"{number}").write_bytes(seed)
 
-    def mutate(content: bytes, _most: int, number: int) -> bytes:
+    def mutate(content: bytes, most: int, number: int) -> bytes:
         rng = random.Random(number)
         if rng.random() < 0.3:
-            return bytes(atheris.Mutate(content, max(len(content) + 64, 64)))
+            return bytes(atheris.Mutate(content, min(len(content) + 64, most)))
         begin = content if content and rng.random() < 0.7 else rng.choice(seeds)
-        return damaged(begin, rng, words=judge.target.words)
+        return damaged(begin, rng, words=judge.target.words)[:most]
 
     arguments = [sys.argv[0], f"-runs={options.inputs}", f"-seed={options.seed + options.skip + 1}"]
     # The limits are ours; libFuzzer's own would end the process.
