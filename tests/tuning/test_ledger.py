@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
 
+from sgseg.config import Range
 from sgseg.tuning import ledger
 from sgseg.tuning.ledger import LOST, REPEATS, START, SURPLUS, TOKEN, slots, token_of_repeat
+from sgseg.tuning.space import suggest
 from sgseg.tuning.study import all_slots, finish, repeat_lost
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -117,6 +119,9 @@ def test_work_and_end() -> None:
     assert not ledger.is_finished(running, 2)
 
 
+SPACE = {"x": Range(start=-1.0, low=-1.0, high=1.0)}
+
+
 class Workers:
     """Workers in steps that may be taken in any order: what a worker knows may be old."""
 
@@ -136,14 +141,14 @@ class Workers:
             finish(self.study, trial.number, TrialState.FAIL, {LOST: "stopped"})
             self.asked[worker] = self.running[worker] = None
         elif action == "repeat":
-            repeat_lost(self.study, self.budget)
+            repeat_lost(self.study, SPACE, self.budget)
         elif self.running[worker] is not None:
             finish(self.study, self.running[worker].number, TrialState.COMPLETE, {}, [0.0])
             self.running[worker] = None
         elif (asked := self.asked[worker]) is not None:
             self.asked[worker] = None
             if any(slot.trial.number == asked.number for slot in self._slots()):
-                asked.suggest_float("x", -1, 1)
+                suggest(asked, SPACE)
                 self.running[worker] = asked
             else:
                 finish(self.study, asked.number, TrialState.FAIL, {SURPLUS: True})

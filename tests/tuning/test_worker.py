@@ -14,7 +14,7 @@ from sgseg.errors import InputError
 from sgseg.tuning import ledger, worker
 from sgseg.tuning.job import Job
 from sgseg.tuning.record import read_trials
-from sgseg.tuning.space import start_values
+from sgseg.tuning.space import start_values, suggest
 from sgseg.tuning.study import all_slots, finish, open_study, repeat_lost
 from sgseg.tuning.trial import Result
 from sgseg.tuning.worker import Worker
@@ -181,6 +181,21 @@ def test_an_interruption_changes_no_other_trial(
     assert [trial.number for trial in trials] == [0, 1, 2, 4, 5, 6, 7, 8]
 
 
+@pytest.mark.parametrize("known", [0, 1, 2, 3])
+@pytest.mark.parametrize("root", [0, 1, 4, 5])
+def test_a_trial_lost_while_it_is_drawn_is_drawn_the_same(
+    tmp_path: Path, params: Params, root: int, known: int
+) -> None:
+    whole = drawn(work(job_of(tmp_path / "whole", trials=6, params=params)))
+    work(job_of(tmp_path, trials=root, params=params))
+    job = job_of(tmp_path, trials=6, params=params)
+    study = open_study(job)
+    trial = study.ask()
+    suggest(trial, dict(list(job.space.items())[:known]))
+    assert finish(study, trial.number, TrialState.FAIL, {ledger.LOST: "died"})
+    assert drawn(work(job)) == whole
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_a_worker_that_ends_with_an_error_gives_its_trial_back(
     tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
@@ -237,7 +252,7 @@ def test_a_trial_over_which_three_workers_died_is_left(tmp_path: Path, params: P
     for _ in range(3):
         asked = study.ask()
         assert finish(study, asked.number, TrialState.FAIL, {ledger.LOST: "died"})
-        repeat_lost(study, job.trials)
+        repeat_lost(study, job.space, job.trials)
     trials = work(job)
     assert [trial.state for trial in trials] == ["FAIL", "COMPLETE"]
     assert trials[0].error == "its worker died, 3 times in a row"

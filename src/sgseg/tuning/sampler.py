@@ -20,7 +20,8 @@ class NumberedTPE(BaseSampler):
 
     A sampler that is seeded once starts its random numbers anew with every process: a search that
     is continued, or a second worker, would draw the same trials again. Slots (see `ledger`) rather
-    than trials are counted, so that a trial that was lost changes none of those that follow.
+    than trials are counted, so that a trial that was lost changes none of those that follow, and
+    draws what it would have drawn when it is repeated.
 
     Bergstra et al. 2011, NIPS 24; multivariate: Falkner et al. 2018, arXiv:1807.01774.
 
@@ -48,7 +49,9 @@ class NumberedTPE(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Called by Optuna as a trial begins."""
         slots = ledger.slots(study.get_trials(deepcopy=False))
-        self._tpe = self._sampler_of(sum(slot.root < trial.number for slot in slots))
+        numbers = {again.number: slot.root for slot in slots for again in slot.attempts}
+        root = numbers.get(trial.number, trial.number)
+        self._tpe = self._sampler_of(sum(slot.root < root for slot in slots))
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial

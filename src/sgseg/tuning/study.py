@@ -8,12 +8,12 @@ from typing import Any
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner, NopPruner
-from optuna.trial import TrialState
+from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from sgseg.tuning import ledger
 from sgseg.tuning.job import Job
 from sgseg.tuning.sampler import MedianOverFolds, NumberedTPE
-from sgseg.tuning.space import as_suggested, start_values
+from sgseg.tuning.space import Space, as_suggested, start_values, suggest
 from sgseg.tuning.storage import open_storage
 
 
@@ -100,15 +100,28 @@ def finish(
     return True
 
 
-def repeat_lost(study: optuna.Study, budget: int) -> None:
-    """Enqueue each lost trial again, with the parameters that it had."""
+def repeat_lost(study: optuna.Study, space: Space, budget: int) -> None:
+    """Enqueue each lost trial again, with the parameters that it had.
+
+    Of a trial that was lost before it had them all nothing was trained. Its repetition draws anew,
+    as the sampler would have gone on for it: with some of them given, others would be drawn.
+    """
     for slot in all_slots(study)[:budget]:
         if slot.state == "lost":
             lost = slot.trial
+            given = lost.system_attrs.get("fixed_params", {})
             study.enqueue_trial(
-                {**lost.system_attrs.get("fixed_params", {}), **lost.params},
+                lost.params if _has_all(lost, space) else given,
                 user_attrs={
                     ledger.REPEATS: lost.number,
                     ledger.TOKEN: ledger.token_of_repeat(lost.number),
                 },
             )
+
+
+def _has_all(trial: FrozenTrial, space: Space) -> bool:
+    try:
+        suggest(FixedTrial(trial.params), space)
+    except ValueError:  # one is missing
+        return False
+    return True

@@ -88,7 +88,7 @@ class Worker:
         budget = self._job.trials
         while not self._stop.is_set():
             self._take_from_the_dead()
-            repeat_lost(self._study, budget)
+            repeat_lost(self._study, self._job.space, budget)
             slots = all_slots(self._study)
             if ledger.is_finished(slots, budget):
                 return
