@@ -56,6 +56,9 @@ class Case:
         Files among the outputs that tell of times, and so differ each time or may.
     facts
         What else must be the same in the end, by name, such as what stands in the store.
+    finished
+        Whether a command that was disturbed had come to its end for all that, where it is not to be
+        run once more: a stage that runs again is a training of its own.
     """
 
     prepare: Callable[[Path], None]
@@ -70,6 +73,7 @@ class Case:
     compared: bool = True
     varies: tuple[str, ...] = ()
     facts: Callable[[Path], dict[str, str]] = lambda _: {}
+    finished: Callable[[Path], bool] = lambda _: False
 
 
 def sgseg(*words: str) -> Callable[[], None]:

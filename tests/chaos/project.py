@@ -78,6 +78,7 @@ def cases(project: Path) -> dict[str, Case]:
             state=STORE + HISTORY,
             damaged=("checkpoints",),
             damaged_halfway=True,
+            finished=_is_trained,
         ),
     }
     for name in ("evaluate", "promote", "quantify"):
@@ -100,6 +101,14 @@ def cases(project: Path) -> dict[str, Case]:
         facts=in_store,
     )
     return found
+
+
+def _is_trained(folder: Path) -> bool:
+    """Whether the store has the run of fold 0 to its end."""
+    try:
+        return in_store(folder).get("the store: fold 0, 1", "").startswith("FINISHED")
+    except sqlite3.OperationalError:  # killed while it wrote, which only a writer can undo
+        return False
 
 
 def _of_search(folder: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sgseg.quiet import without_startup_messages
@@ -105,7 +105,7 @@ class Trial:
             if kind != KILL and not ended.cleanly:
                 yield Loss(told, f"no message but: {ended.said[-1500:]}")
         yield from self._whole(told)
-        yield from self._ends_the_same(told, self._run())
+        yield from self._ends_the_same(told, self._again(ended))
 
     def killed(self, rng: random.Random, *, alone: bool) -> Iterator[Loss]:
         """Killed at a moment by chance; what it has started is killed with it, or not."""
@@ -115,11 +115,11 @@ class Trial:
         try:
             if not alone:
                 yield from self._whole(told)
-            again = self._run()
+            again = self._again(ended)
             if alone and again.status == 2 and again.cleanly:
                 # What it had started may go on for a moment, which is said; then it is over.
                 _wait_for(ended)
-                again = self._run()
+                again = self._again(ended)
             yield from self._ends_the_same(told, again)
         finally:
             ended.end_orphans()
@@ -147,8 +147,7 @@ class Trial:
         if not ended.cleanly:
             yield Loss(told, f"no message but: {ended.said[-1500:]}")
         yield from self._whole(told)
-        # Where there was room after all, a stage that runs again is a training of its own.
-        yield from self._ends_the_same(told, ended if ended.status == 0 else self._run())
+        yield from self._ends_the_same(told, self._again(ended))
 
     def read_only(self) -> Iterator[Loss]:
         """A disk that nobody can write to; then one that all can."""
@@ -164,13 +163,13 @@ class Trial:
     def truncated(self, rng: random.Random) -> Iterator[Loss]:
         """A file of what it has made cut off, emptied or changed; then run again."""
         if self._case.damaged_halfway:
-            self._killed(rng.uniform(0.5, 1.0) * self.seconds)
+            ended = self._killed(rng.uniform(0.5, 1.0) * self.seconds)
         else:
             fresh(self._prepared, self._work)
-            self._run()
+            ended = self._run()
         there = [path for path in self._damageable() if any(f.is_file() for f in path.rglob("*"))]
         told = damage(rng.choice(there), rng) if there else "nothing to damage yet"
-        yield from self._ends_the_same(told, self._run())
+        yield from self._ends_the_same(told, self._again(ended))
 
     def damaged_input(self, rng: random.Random) -> Iterator[Loss]:
         """A file of the model cut off: refused, or of no matter; then whole again."""
@@ -186,9 +185,9 @@ class Trial:
 
     def clock(self, rng: random.Random) -> Iterator[Loss]:
         """Killed, and the clock set meanwhile."""
-        self._killed(rng.uniform(0, self.seconds))
+        ended = self._killed(rng.uniform(0, self.seconds))
         told = set_clock(self._work, rng)
-        yield from self._ends_the_same(told, self._run())
+        yield from self._ends_the_same(told, self._again(ended))
 
     def twice_at_once(self, pause_s: float = 0.0) -> Iterator[Loss]:
         """Two runs into the same folder: both done, or one refused by a message."""
@@ -274,6 +273,10 @@ class Trial:
                 with suppress(OSError):
                     shutil.rmtree(self._work / name)
         return run(command, self._work, at=at, kind=kind, after_s=after_s, alone=alone)
+
+    def _again(self, ended: Ended) -> Ended:
+        """The command once more, unless it had come to its end: then as it is."""
+        return replace(ended, status=0) if self._case.finished(self._work) else self._run()
 
     def _outputs(self) -> dict[str, str]:
         found = {
