@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from sgseg.cluster.site import differences, environment, marked
 
@@ -33,3 +34,17 @@ def test_what_is_compared() -> None:
     assert differences({"numpy": "1"}, {"numpy": "2", "scipy": "3"}) == (
         "numpy 1 instead of 2, scipy missing instead of 3"
     )
+
+
+def test_the_backend_that_trains_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = environment(training=True)
+    assert here["tensorflow"]
+    assert "jax" not in here
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    environment.cache_clear()
+    try:
+        other = environment(training=True)
+    finally:
+        environment.cache_clear()
+    assert {"jax", "jaxlib"} <= other.keys()
+    assert "backend of Keras jax instead of tensorflow" in differences(other, here)

@@ -26,19 +26,22 @@ TRAINING_CODE = (
     "commands/folds.py",
 )
 TRAINING_PACKAGES = ("keras", "onnx", "optuna", "pydantic", "scikit-learn", "tensorflow", "tf2onnx")
+BACKEND_PACKAGES = {"jax": ("jax", "jaxlib"), "torch": ("torch",)}
 
 
 @cache
 def environment(*, training: bool = False) -> Mapping[str, str]:
     """What shapes the bytes of a result on this machine; also those of a network, if asked for."""
     found = {"python": platform.python_version()}
-    for name in (*PACKAGES, *(TRAINING_PACKAGES if training else ())):
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    for_training = (*TRAINING_PACKAGES, *BACKEND_PACKAGES.get(backend, ()))
+    for name in (*PACKAGES, *(for_training if training else ())):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = "missing"
     if training:
-        found["backend of Keras"] = os.environ.get("KERAS_BACKEND", "tensorflow")
+        found["backend of Keras"] = backend
         found["code of its training"] = code_digest(TRAINING_CODE)[:12]
     return {**found, "code of sgseg": code_digest(CODE)[:12]}
 
