@@ -52,7 +52,7 @@ def test_it_learns(precision: str, tmp_path: Path) -> None:
     history = train(
         tmp_path / "fold_0.npz",
         precision=precision,
-        epochs=8,
+        epochs=6,
         sampling=replace(RECIPE.sampling, coverage=3.5, batch_size=10),
         schedule={"name": "constant"},
         learning_rate=0.05,
