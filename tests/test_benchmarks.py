@@ -151,7 +151,7 @@ def test_an_interpreter_without_torch_is_named(
 
 def test_training_step_without_pytorch(tmp_path: Path) -> None:
     file = tmp_path / "times.json"
-    small = "--threads 1 --rounds 1 --steps 1 --width 2 --depth 1 --batch 2 --patch 16 --no-pytorch"
+    small = "--threads 1 --rounds 1 --steps 1 --width 2 --depth 1 --batch 2 --patch 64 --no-pytorch"
     done = subprocess.run(
         [sys.executable, FOLDER / "training_step.py", *small.split(), "--json", file],
         capture_output=True,
@@ -436,11 +436,12 @@ def test_parts_in_two_threads_are_not_within_each_other(
 def test_end_to_end_on_two_small_fields(
     suite: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import end_to_end  # noqa: PLC0415 - found only beside `suite`
+    import _serving_worker as worker  # noqa: PLC0415 - found only beside `suite`
+    import end_to_end  # noqa: PLC0415
 
     settings = {"folder": str(tmp_path), "members": [1], "width": 2, "depth": 1}
-    command = [sys.executable, FOLDER / "_serving_worker.py", "build", json.dumps(settings)]
-    subprocess.run(command, check=True, capture_output=True)
+    monkeypatch.setattr(sys, "argv", ["_serving_worker.py", "build", json.dumps(settings)])
+    worker.main()
     monkeypatch.setattr(end_to_end, "default_network", lambda _: tmp_path / "bundle_1")
     small = "--fields 2 --side 128 --orientations 8 1 --threads 1"
     found = end_to_end.compare(end_to_end.parse(small.split()))

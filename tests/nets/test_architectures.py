@@ -283,7 +283,9 @@ def test_it_learns_four_images_by_heart(case: Case) -> None:
     images, masks = blobs()
     network = build(case, width=4, normalisation="batch")
     training = training_model(network)
-    training.compile(keras.optimizers.Adam(0.01), "binary_crossentropy", jit_compile=False)
+    optimizer = keras.optimizers.Adam(0.01)
+    optimizer.build(training.trainable_variables)  # or else the step is compiled twice
+    training.compile(optimizer, "binary_crossentropy", jit_compile=False)
     truth = np.repeat(masks, training.output.shape[-1], axis=-1)
     for _ in range(100):
         training.train_on_batch(images, truth)

@@ -128,7 +128,7 @@ def test_training_has_the_same_variables_in_the_same_order(normalisation: str) -
 def test_a_step_of_training_moves_every_head() -> None:
     network, image = unet_plus_plus(), noise(1, 16, 16, 1)
     training = training_model(network)
-    training.compile(keras.optimizers.SGD(0.1), "binary_crossentropy", jit_compile=False)
+    training.compile(keras.optimizers.SGD(0.1), "binary_crossentropy", run_eagerly=True)
     before = [np.array(network.get_layer(f"head{j}").kernel) for j in (1, 2, 3)]
     training.train_on_batch(image, np.ones((1, 16, 16, 3), np.float32))
     for j, kernel in zip((1, 2, 3), before, strict=True):

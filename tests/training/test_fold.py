@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
 
@@ -48,17 +47,6 @@ def run(checkpoint: Path, **options: Any) -> Run:
         checkpoint, on_epoch=lambda epoch, scores: calls.append((epoch, scores)), **options
     )
     return Run(trained, calls, checkpoint)
-
-
-@pytest.fixture
-def eager() -> Iterator[None]:
-    """Networks run without being compiled first, which takes most of the time of these trainings.
-
-    Not for what must hold to the bit: rounding may differ.
-    """
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")
@@ -147,16 +135,18 @@ class StopHereError(Exception):
     pass
 
 
+@pytest.mark.usefixtures("eager")
 def test_stopped_after_every_epoch_and_within_one_it_ends_the_same(
-    undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    undisturbed = train(tmp_path / "undisturbed.npz")
     checkpoint, original = tmp_path / "fold_0.npz", fold_module.batches
     reported: list[list[int]] = []
 
     def stop_after(stop: int) -> None:
         def note(epoch: int, scores: Scores) -> None:
             reported[-1].append(epoch)
-            assert scores == undisturbed.trained.history[epoch - 1]
+            assert scores == undisturbed.history[epoch - 1]
             if epoch == stop:
                 raise StopHereError
 
@@ -175,7 +165,7 @@ def test_stopped_after_every_epoch_and_within_one_it_ends_the_same(
     monkeypatch.undo()
     stop_after(2)
     stop_after(3)
-    assert_same(train(checkpoint), undisturbed.trained)
+    assert_same(train(checkpoint), undisturbed)
     # Each run tells of all epochs so far, then of the new one.
     assert reported == [[1], [1, 2], [1, 2, 3]]
 

@@ -42,11 +42,17 @@ def undisturbed(precision: str, tmp_path_factory: pytest.TempPathFactory) -> Tra
     return train(tmp_path_factory.mktemp("half") / "a.npz", precision=precision, **PLAIN)
 
 
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(tmp_path_factory.mktemp("single") / "a.npz", precision="float32", **PLAIN)
+
+
+@pytest.mark.usefixtures("eager")
 def test_it_learns(precision: str, tmp_path: Path) -> None:
     history = train(
         tmp_path / "fold_0.npz",
         precision=precision,
-        epochs=8,
+        epochs=6,
         sampling=replace(RECIPE.sampling, coverage=3.5, batch_size=10),
         schedule={"name": "constant"},
         learning_rate=0.05,
@@ -56,8 +62,7 @@ def test_it_learns(precision: str, tmp_path: Path) -> None:
     assert max(scores["val_object_f1"] for scores in history) > 0.8
 
 
-def test_it_comes_close_to_float32(precision: str, undisturbed: Trained, tmp_path: Path) -> None:
-    single = train(tmp_path / "a.npz", precision="float32", **PLAIN)
+def test_it_comes_close_to_float32(undisturbed: Trained, single: Trained) -> None:
     for found, expected in zip(undisturbed.history, single.history, strict=True):
         assert found["loss"] == pytest.approx(expected["loss"], abs=0.03)
     assert digest(undisturbed) != digest(single)
@@ -74,7 +79,8 @@ def test_what_is_kept_computes_in_float32(undisturbed: Trained, tmp_path: Path) 
         np.testing.assert_allclose(onnx(example.image), predict(model, example.image), atol=1e-5)
 
 
-def test_interrupted_it_ends_the_same(precision: str, undisturbed: Trained, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("eager")
+def test_interrupted_it_ends_the_same(precision: str, tmp_path: Path) -> None:
     def stop(epoch: int, scores: Scores) -> None:
         if epoch == 2:
             raise StopHereError
@@ -83,10 +89,12 @@ def test_interrupted_it_ends_the_same(precision: str, undisturbed: Trained, tmp_
     with pytest.raises(StopHereError):
         train(tmp_path / "a.npz", on_epoch=stop, **options)
     again = train(tmp_path / "a.npz", **options)
+    undisturbed = train(tmp_path / "b.npz", **options)
     assert digest(again) == digest(undisturbed)
     assert again.history == undisturbed.history
 
 
+@pytest.mark.usefixtures("eager")
 def test_it_starts_from_a_network_of_float32(precision: str, tmp_path: Path) -> None:
     source = build_network(**RECIPE.network)
     source.save(tmp_path / "source.keras")
@@ -104,6 +112,7 @@ def test_it_starts_from_a_network_of_float32(precision: str, tmp_path: Path) -> 
         np.testing.assert_allclose(found, given, atol=1e-9)
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_loss_of_float16_stays_scaled_after_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,20 +18,26 @@ def images(count: int = 3, side: int = 40) -> list[np.ndarray]:
     return [rng.standard_normal((side, side), dtype=np.float32) for _ in range(count)]
 
 
-@pytest.fixture(params=["unet", "attention_unet", "res_unet", "unet_plus_plus"])
-def exported(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module", params=["unet", "attention_unet", "res_unet", "unet_plus_plus"])
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = build_network(
         architecture=request.param, width=4, depth=2, dropout=0.0, normalisation="batch"
     )
     network.predict_on_batch(np.zeros((1, 16, 16, 1), np.float32))
-    export_onnx(network, tmp_path / "float.onnx")
-    return tmp_path / "float.onnx"
+    path = tmp_path_factory.mktemp("exported") / "float.onnx"
+    export_onnx(network, path)
+    return path
 
 
-def test_probabilities_stay_alike_on_images_of_any_size(exported: Path) -> None:
+@pytest.fixture(scope="module")
+def quantised(exported: Path) -> Path:
     target = exported.with_name("int8.onnx")
     quantise(exported, target, images())
-    before, after = (OnnxNetwork(path, margin_px=None) for path in (exported, target))
+    return target
+
+
+def test_probabilities_stay_alike_on_images_of_any_size(exported: Path, quantised: Path) -> None:
+    before, after = (OnnxNetwork(path, margin_px=None) for path in (exported, quantised))
     for shape in ((64, 64), (75, 102)):
         image = np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
         found, expected = after(image), before(image)
@@ -40,10 +46,8 @@ def test_probabilities_stay_alike_on_images_of_any_size(exported: Path) -> None:
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.95
 
 
-def test_most_convolutions_compute_with_8_bits_and_both_ends_do_not(exported: Path) -> None:
-    target = exported.with_name("int8.onnx")
-    quantise(exported, target, images())
-    graph = onnx.load(str(target)).graph
+def test_most_convolutions_compute_with_8_bits_and_both_ends_do_not(quantised: Path) -> None:
+    graph = onnx.load(str(quantised)).graph
     made_by = {name: node.op_type for node in graph.node for name in node.output}
     weights = [made_by.get(node.input[1], "") for node in graph.node if node.op_type == "Conv"]
     assert weights[0] == weights[-1] == ""
@@ -55,15 +59,15 @@ def test_most_convolutions_compute_with_8_bits_and_both_ends_do_not(exported: Pa
     assert all((np.abs(array.astype(int)).max(axis=(1, 2, 3)) == 127).all() for array in eight)
 
 
-def test_a_bundle_may_hold_it(exported: Path, tmp_path: Path) -> None:
-    quantise(exported, tmp_path / "int8.onnx", images())
-    merge_onnx([tmp_path / "int8.onnx"], ["fold_0"], tmp_path / "model.onnx")  # checks itself
+def test_a_bundle_may_hold_it(quantised: Path, tmp_path: Path) -> None:
+    merge_onnx([quantised], ["fold_0"], tmp_path / "model.onnx")  # checks itself
 
 
-def test_the_same_images_give_the_same_file(exported: Path, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        quantise(exported, tmp_path / name, images())
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+def test_the_same_images_give_the_same_file(
+    exported: Path, quantised: Path, tmp_path: Path
+) -> None:
+    quantise(exported, tmp_path / "again.onnx", images())
+    assert (tmp_path / "again.onnx").read_bytes() == quantised.read_bytes()
 
 
 def test_without_images_nothing_is_written(tmp_path: Path) -> None:
