@@ -135,18 +135,16 @@ class StopHereError(Exception):
     pass
 
 
-@pytest.mark.usefixtures("eager")
 def test_stopped_after_every_epoch_and_within_one_it_ends_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = train(tmp_path / "undisturbed.npz")
     checkpoint, original = tmp_path / "fold_0.npz", fold_module.batches
     reported: list[list[int]] = []
 
     def stop_after(stop: int) -> None:
         def note(epoch: int, scores: Scores) -> None:
             reported[-1].append(epoch)
-            assert scores == undisturbed.history[epoch - 1]
+            assert scores == undisturbed.trained.history[epoch - 1]
             if epoch == stop:
                 raise StopHereError
 
@@ -165,7 +163,7 @@ def test_stopped_after_every_epoch_and_within_one_it_ends_the_same(
     monkeypatch.undo()
     stop_after(2)
     stop_after(3)
-    assert_same(train(checkpoint), undisturbed)
+    assert_same(train(checkpoint), undisturbed.trained)
     # Each run tells of all epochs so far, then of the new one.
     assert reported == [[1], [1, 2], [1, 2, 3]]
 
