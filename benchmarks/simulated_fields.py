@@ -1,0 +1,188 @@
+"""What many simulated fields are worth: a network trained on them, tried on new ones.
+
+    python benchmarks/simulated_fields.py [--fields 240] [--set simulate.distractors=0]
+
+Trains the recipe in use on fields of `simulate`, each of a random condition and on a day of its
+own, chooses the threshold on others, and counts on yet others. A granule is *outlined* where a
+predicted one overlaps it at the IoU in use, and *touched* where half of its pixels are predicted.
+How far it stands out is the `contrast_to_noise` of `sgseg quantify`: mean over surroundings, in
+robust standard deviations of these, so that texture and what lies around a granule are part of the
+noise. Empty fields are of cells without any granule. A training that was stopped goes on where it
+was.
+"""
+
+# ruff: noqa: T201 - what it finds is printed
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import yaml
+
+from sgseg.config import Condition, Params, load_params, with_values
+from sgseg.dataset.simulate import Field, simulate_field
+from sgseg.errors import exit_with_message
+from sgseg.experiments.pretrain import pretrain
+from sgseg.inference.bundle import BundleSpec
+from sgseg.inference.segment import to_labels
+from sgseg.inference.segmenter import FloatImage, Network, Segmenter
+from sgseg.quantify.intensity import Ring, measure_intensities
+from sgseg.quantify.pixels import Pixels
+from sgseg.scores import pairwise_iou
+from sgseg.training.cross_validation import preprocessing_of
+from sgseg.training.scoring import predict
+
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+MIN_AREA_PX = 4  # smaller granules are in no truth
+STEPS = (-np.inf, 3, 5, 8, 12, np.inf)
+FALSE_PER_EMPTY = 0.1
+RING = Ring(gap=2.0, width=4.0, min_px=8)
+TRAINED, CHOSEN, COUNTED = 7, 101, 102  # seeds of the fields
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--fields", type=int, default=240)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--tried", type=int, default=60, help="to choose on, and to count on")
+    parser.add_argument("--empty", type=int, default=60, help="of each of these, without granules")
+    parser.add_argument("--set", action="append", default=[], help="key=value of params.yaml")
+    parser.add_argument("--work", type=Path, default=Path("checkpoints/simulated_fields"))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    params = _params(options)
+    made = pretrain(params, options.work / "made", checkpoints=options.work)
+    segmenter = _segmenter(params, made.model)
+    point = _choose(*_try(params, segmenter, CHOSEN, options))
+    granules, empty = _try(params, segmenter, COUNTED, options)
+    found = _summary(granules[granules["threshold"] == point], empty[point], point)
+    print(found["table"].round(3).to_string())
+    print(json.dumps(found["counts"], indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(found["counts"], indent=2) + "\n", encoding="utf-8")
+
+
+def _params(options: argparse.Namespace) -> Params:
+    tuned = Path("reports/tuning/recipe.yaml")
+    params = load_params(tuned=tuned if tuned.exists() else None)
+    given = (pair.partition("=") for pair in options.set)
+    own = {
+        "pretrain.seed": TRAINED,
+        "pretrain.fields": options.fields,
+        "pretrain.validation_fields": max(options.fields // 10, 6),
+        "pretrain.size": params.simulate.size,
+        "pretrain.epochs": options.epochs,
+        "pretrain.learning_rate": params.train.learning_rate,
+        **{f"pretrain.vary.{name}": [] for name in params.pretrain.vary.model_dump()},
+    }
+    return with_values(params, own | {key: yaml.safe_load(value) for key, _, value in given})
+
+
+def _segmenter(params: Params, model: keras.Model) -> Segmenter:
+    spec = BundleSpec(
+        members=["0"],
+        preprocessing={},
+        threshold=0.5,
+        min_area_px=MIN_AREA_PX,
+        margin_px=None,
+        orientations=params.predict.orientations,
+    )
+    network: Network = lambda image: predict(model, image)  # noqa: E731
+    return Segmenter(spec, [network], preprocessing_of(params))
+
+
+def _fields(params: Params, seed: int, n: int, *, empty: bool) -> Iterator[Field]:
+    """New fields, each on a day of its own."""
+    simulate = params.simulate.model_copy(update={"seed": seed})
+    if empty:
+        none = Condition(positive_cells=0.0, granules_per_cell=1.0)
+        simulate = simulate.model_copy(update={"conditions": {"empty": none}})
+    rng = np.random.default_rng(seed)
+    for number in range(1, n + 1):
+        condition = str(rng.choice(list(simulate.conditions)))
+        yield simulate_field(simulate, condition=condition, replicate=number, field=1)
+
+
+def _try(
+    params: Params, segmenter: Segmenter, seed: int, options: argparse.Namespace
+) -> tuple[pd.DataFrame, dict[float, list[int]]]:
+    """Each granule at each threshold, and how many are found in each empty field."""
+    size, iou = params.simulate.pixel_size_um, params.evaluate.object_iou
+    granules = []
+    for field in _fields(params, seed, options.tried, empty=False):
+        probability = segmenter.probability(field.image[0], pixel_size_um=size)
+        granules += [_granules(field, probability, threshold, iou) for threshold in THRESHOLDS]
+    false: dict[float, list[int]] = {threshold: [] for threshold in THRESHOLDS}
+    for field in _fields(params, seed, options.empty, empty=True):
+        probability = segmenter.probability(field.image[0], pixel_size_um=size)
+        for threshold, counts in false.items():
+            counts.append(int(_labels(probability, threshold).max()))
+    return pd.concat(granules), false
+
+
+def _labels(probability: FloatImage, threshold: float) -> np.ndarray[Any, Any]:
+    return to_labels(probability, threshold=threshold, min_area_px=MIN_AREA_PX)
+
+
+def _granules(field: Field, probability: FloatImage, threshold: float, iou: float) -> pd.DataFrame:
+    """What became of each granule of a field."""
+    truth, predicted = field.granules, _labels(probability, threshold)
+    pixels = Pixels.of(truth)
+    if not pixels.n:
+        return pd.DataFrame()
+    measured = measure_intensities(
+        pixels,
+        field.image[0],
+        ring=RING,
+        cell=field.table["cell"].to_numpy(),
+        cells=field.cells,
+        nuclei=field.nuclei,
+        outside=0.0,
+    )
+    covered = pixels.mean(pixels.at((predicted > 0).astype(float)))
+    return pd.DataFrame(
+        {
+            "threshold": threshold,
+            "contrast": measured.contrast_to_noise,
+            "outlined": pairwise_iou(truth, predicted).max(axis=1, initial=0) >= iou,
+            "touched": covered >= 0.5,
+        }
+    )
+
+
+def _choose(granules: pd.DataFrame, empty: dict[float, list[int]]) -> float:
+    """Of the thresholds with few false granules the one that outlines most; else the cleanest."""
+    clean = [t for t in THRESHOLDS if np.mean(empty[t]) <= FALSE_PER_EMPTY]
+    outlined = granules.groupby("threshold")["outlined"].mean()
+    return max(clean or THRESHOLDS[-1:], key=lambda threshold: float(outlined[threshold]))
+
+
+def _summary(granules: pd.DataFrame, empty: list[int], point: float) -> dict[str, Any]:
+    by_contrast = granules.groupby(pd.cut(granules["contrast"], STEPS, right=False))
+    table = by_contrast[["outlined", "touched"]].mean()
+    table.insert(0, "granules", by_contrast.size())
+    visible = granules[granules["contrast"] >= 3]
+    return {
+        "table": table,
+        "counts": {
+            "threshold": point,
+            "granules from 3 standard deviations on": len(visible),
+            "outlined": round(float(visible["outlined"].mean()), 3),
+            "touched": round(float(visible["touched"].mean()), 3),
+            "empty fields": len(empty),
+            "false granules in them": sum(empty),
+        },
+    }
+
+
+if __name__ == "__main__":
+    exit_with_message(main)
