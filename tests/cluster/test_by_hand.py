@@ -24,6 +24,7 @@ from sgseg.cli import parser
 from sgseg.errors import InputError
 
 WAIT_SECONDS = 60
+ENOUGH_TO_END_SECONDS = 20
 
 
 def until(happened: Callable[[], object]) -> None:
@@ -79,10 +80,14 @@ def scheduler(tmp_path: Path, certificates: dict[str, str]) -> Iterator[str]:
             until(lambda worker=worker: "Registered to" in worker.read_text())
         yield found[1]
     finally:
+        # The scheduler last: a worker takes leave of it, and may wait for one that has gone.
         for process in reversed(processes):
             process.terminate()
-        for process in processes:
-            process.wait(WAIT_SECONDS)
+            try:
+                process.wait(ENOUGH_TO_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def run(command: str, *arguments: object) -> int:
