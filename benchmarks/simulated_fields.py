@@ -138,7 +138,7 @@ def _granules(field: Field, probability: FloatImage, threshold: float, iou: floa
     truth, predicted = field.granules, _labels(probability, threshold)
     pixels = Pixels.of(truth)
     if not pixels.n:
-        return pd.DataFrame()
+        return pd.DataFrame(columns=["threshold", "contrast", "outlined", "touched"])
     measured = measure_intensities(
         pixels,
         field.image[0],
@@ -163,7 +163,7 @@ def _choose(granules: pd.DataFrame, empty: dict[float, list[int]]) -> float:
     """Of the thresholds with few false granules the one that outlines most; else the cleanest."""
     clean = [t for t in THRESHOLDS if np.mean(empty[t]) <= FALSE_PER_EMPTY]
     outlined = granules.groupby("threshold")["outlined"].mean()
-    return max(clean or THRESHOLDS[-1:], key=lambda threshold: float(outlined[threshold]))
+    return max(clean or THRESHOLDS[-1:], key=lambda threshold: float(outlined.get(threshold, 0.0)))
 
 
 def _summary(granules: pd.DataFrame, empty: list[int], point: float) -> dict[str, Any]:

@@ -225,7 +225,8 @@ PLANS: dict[str, Plan] = {
         ),
     ),
     "docs/results.md": Plan(
-        before="python benchmarks/simulated_recall.py",
+        before="python benchmarks/simulated_recall.py\n"
+        "python benchmarks/simulated_fields.py --fields 6 --epochs 1 --tried 2 --empty 2",
         rules=(
             Rule(
                 "SGSEG_REAL_DATA",
