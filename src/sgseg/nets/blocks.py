@@ -22,6 +22,8 @@ class CropLike(layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: list[Any]) -> Any:
         larger, reference = inputs
+        if None not in reference.shape[1:3] and larger.shape[1:3] == reference.shape[1:3]:
+            return larger
         shape = keras.ops.shape(reference)
         return larger[:, : shape[1], : shape[2], :]
 

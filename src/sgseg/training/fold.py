@@ -29,7 +29,7 @@ from sgseg.training.augment import Augmentation
 from sgseg.training.batches import Example, Sampling, batches, steps_per_epoch
 from sgseg.training.checkpoint import Progress, load_progress, save_progress
 from sgseg.training.devices import prepare_devices
-from sgseg.training.fused import with_fused_normalisation
+from sgseg.training.fused import with_fused_operations
 from sgseg.training.reproducible import begin_epoch, make_reproducible
 from sgseg.training.scoring import Scores, pixel_scores, score_examples
 
@@ -177,7 +177,7 @@ def _compiled(
     network: keras.Model, pixels: PixelScores, train: list[Example], recipe: Recipe
 ) -> keras.Model:
     """The network with optimizer, loss and metrics."""
-    model = with_fused_normalisation(training_model(network))
+    model = with_fused_operations(training_model(network))
     steps = steps_per_epoch(train, recipe.sampling) * recipe.epochs
     schedule = build_schedule(peak=recipe.learning_rate, steps=steps, **recipe.schedule)
     optimizer = build_optimizer(
