@@ -173,8 +173,9 @@ def said(found: Mapping[str, Any]) -> Iterator[str]:
         f"Adam; medians of {settings['rounds']} rounds of {settings['steps']} steps."
     )
     yield (
-        "Of the peak: what the convolutions of a step multiply and add, forward and twice "
-        "backward, over what a product of matrices with 32 bits gets through "
+        "Of the peak: what the convolutions of a step multiply and add where they are computed "
+        "as written, forward and twice backward, over what a product of matrices with 32 bits gets "
+        "through "
         f"({found['peak_gigaflops']:.0f} GFLOP/s)."
     )
     if found["xla"]:
