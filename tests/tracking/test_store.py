@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from sgseg.errors import InputError, Problem
 from sgseg.tracking import StoreError, tracking_uri
@@ -15,6 +17,7 @@ from sgseg.tracking.store import (
     failures_named,
     open_existing_store,
     open_store,
+    put_tag,
     store_home,
     without_password,
 )
@@ -126,3 +129,27 @@ def test_what_is_said_after_a_failure() -> None:
 def test_the_package_does_not_import_mlflow() -> None:
     code = "import sys, sgseg.tracking, sgseg.commands.track; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_tag_that_several_set_at_once_is_set(root: Path) -> None:
+    store = open_store(root, "sgseg")
+    client = store.client
+    run = client.create_run(store.experiment_id).info.run_id
+    client.create_registered_model("sgseg")
+    client.create_model_version("sgseg", source="file:///nowhere")
+    names = [f"tag {number}" for number in range(20)]
+    with ThreadPoolExecutor(4) as pool:
+        for name in names:
+            list(pool.map(lambda _, name=name: put_tag(client.set_tag, run, name, "v"), range(4)))
+            version = ("sgseg", "1", name, "v")
+            list(
+                pool.map(lambda _, to=version: put_tag(client.set_model_version_tag, *to), range(4))
+            )
+    assert {client.get_run(run).data.tags[name] for name in names} == {"v"}
+    assert client.get_model_version("sgseg", "1").tags == dict.fromkeys(names, "v")
+
+
+def test_a_tag_that_cannot_be_set_fails_at_once(root: Path) -> None:
+    store = open_store(root, "sgseg")
+    with pytest.raises(MlflowException, match="no run"):
+        put_tag(store.client.set_tag, "no run", "name", "v")

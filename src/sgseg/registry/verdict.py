@@ -13,7 +13,7 @@ from sgseg.registry.steering import DECISION
 from sgseg.tracking import runs
 from sgseg.tracking.files import SHOWN, Artifact, content_digest
 from sgseg.tracking.provenance import digest
-from sgseg.tracking.store import failures_named
+from sgseg.tracking.store import failures_named, put_tag
 
 FOLDER, SHOWN_DIGEST = "promotion", "sgseg.promotion_digest"
 PROPOSED = "sgseg.proposed"
@@ -37,23 +37,21 @@ def tag_decision(registry: Registry, version: Version, decision: Decision) -> No
     text = json.dumps(content, ensure_ascii=False)
     if version.tags.get(DECISION) != text:
         with failures_named(registry.store.uri, afterwards=""):
-            registry.client.set_model_version_tag(
-                registry.name, str(version.number), DECISION, text
-            )
+            _put_tag(registry, version, DECISION, text)
 
 
 def mark_proposed(registry: Registry, version: Version, proposed: bool) -> Version:
     """Let a version say that it is proposed, or is so no more; the version as it is then."""
     if (PROPOSED in version.tags) == proposed:
         return version
-    place, tags = (registry.name, str(version.number), PROPOSED), dict(version.tags)
+    tags = dict(version.tags)
     with failures_named(registry.store.uri, afterwards=""):
         if proposed:
             tags[PROPOSED] = now()
-            registry.client.set_model_version_tag(*place, tags[PROPOSED])
+            _put_tag(registry, version, PROPOSED, tags[PROPOSED])
         else:
             del tags[PROPOSED]
-            registry.client.delete_model_version_tag(*place)
+            registry.client.delete_model_version_tag(registry.name, str(version.number), PROPOSED)
     return replace(version, tags=tags)
 
 
@@ -68,8 +66,12 @@ def hand_on(registry: Registry, champion: Version, version: Version) -> Version:
     if said is None or DECISION in version.tags:
         return version
     with failures_named(registry.store.uri, afterwards=""):
-        registry.client.set_model_version_tag(registry.name, str(version.number), DECISION, said)
+        _put_tag(registry, version, DECISION, said)
     return replace(version, tags={**version.tags, DECISION: said})
+
+
+def _put_tag(registry: Registry, version: Version, tag: str, text: str) -> None:
+    put_tag(registry.client.set_model_version_tag, registry.name, str(version.number), tag, text)
 
 
 def show_decision(registry: Registry, cv_key: str, folder: Path) -> None:
@@ -86,4 +88,4 @@ def show_decision(registry: Registry, cv_key: str, folder: Path) -> None:
             return
         for item in files:
             registry.client.log_artifact(run.info.run_id, str(item.path), item.folder)
-        registry.client.set_tag(run.info.run_id, SHOWN_DIGEST, known_as)
+        put_tag(registry.client.set_tag, run.info.run_id, SHOWN_DIGEST, known_as)

@@ -28,6 +28,7 @@ from sgseg.tracking.store import (
     StoreError,
     failures_named,
     open_store,
+    put_tag,
     store_lock,
 )
 
@@ -232,8 +233,8 @@ def _put_scores(
         step = int(run.data.tags.get(f"{EVALUATION}_step", 0))
     else:
         step = 1 + max((step for _, step in logged), default=-1)
-        store.client.set_tag(number, f"{EVALUATION}_step", str(step))
-        store.client.set_tag(number, EVALUATION, digest)
+        put_tag(store.client.set_tag, number, f"{EVALUATION}_step", str(step))
+        put_tag(store.client.set_tag, number, EVALUATION, digest)
     missing = [
         Point(name, value, record.evaluated_ms, step)
         for name, value in scores.items()
@@ -249,7 +250,7 @@ def _put_note(store: Store, parent: Any, text: str, tags: Mapping[str, str]) -> 
     wanted = {**tags, NOTE: text} if not found or found.startswith(NOTE_TITLE) else tags
     for name, value in wanted.items():
         if parent.data.tags.get(name) != value:
-            store.client.set_tag(parent.info.run_id, name, value)
+            put_tag(store.client.set_tag, parent.info.run_id, name, value)
 
 
 def note(scores: Mapping[str, Any]) -> str:

@@ -34,6 +34,7 @@ from sgseg.tracking.store import (
     StoreError,
     failures_named,
     open_store,
+    put_tag,
     store_lock,
 )
 
@@ -146,7 +147,7 @@ class LiveFold:
             else:
                 self._resume(store, run)
             number = run.info.run_id
-            store.client.set_tag(number, runs.PROCESS, self.record.process)
+            put_tag(store.client.set_tag, number, runs.PROCESS, self.record.process)
             runs.settle_parent(store, self.record.identity.cv.key)
             runs.end_the_killed(store)
         with failures_named(store.uri):

@@ -11,7 +11,7 @@ from sgseg.tracking import runs
 from sgseg.tracking.files import Artifact, Point, content_digest
 from sgseg.tracking.identity import EvaluationRecord, read_evaluation, write_record
 from sgseg.tracking.restore import Restored, What
-from sgseg.tracking.store import Store, StoreError, failures_named, open_store, store_lock
+from sgseg.tracking.store import Store, StoreError, failures_named, open_store, put_tag, store_lock
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +78,8 @@ def put_quantification(store: Store, record: EvaluationRecord, folder: Path) -> 
         if new:
             # Before the values, so that a process killed in between can be completed.
             step = 1 + max((at for _, at in logged), default=-1)
-            store.client.set_tag(parent.info.run_id, STEP, str(step))
-            store.client.set_tag(parent.info.run_id, QUANTIFIED, digest)
+            put_tag(store.client.set_tag, parent.info.run_id, STEP, str(step))
+            put_tag(store.client.set_tag, parent.info.run_id, QUANTIFIED, digest)
         missing = [
             Point(name, value, record.evaluated_ms, step)
             for name, value in values.items()

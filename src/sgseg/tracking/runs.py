@@ -19,7 +19,7 @@ from sgseg.tracking.identity import (
     TuningRecord,
 )
 from sgseg.tracking.process import is_gone
-from sgseg.tracking.store import Store
+from sgseg.tracking.store import Store, put_tag
 
 KIND, CV_KEY, FOLD = "sgseg.kind", "sgseg.cv_key", "sgseg.fold"
 RUN_KEY, PROCESS, CONTENT = "sgseg.run_key", "sgseg.process", "sgseg.content_digest"
@@ -156,7 +156,7 @@ def supersede(store: Store, earlier: Sequence[Any]) -> None:
     """Mark runs of folds or trials whose place another has taken."""
     for previous in earlier:
         number = previous.info.run_id
-        store.client.set_tag(number, SUPERSEDED, "true")
+        put_tag(store.client.set_tag, number, SUPERSEDED, "true")
         store.client.update_run(number, name=f"{previous.info.run_name} (superseded)")
         if _killed(previous):
             terminate_killed(store, previous)
@@ -312,7 +312,7 @@ def log_artifacts(store: Store, run: Any, files: Sequence[Artifact], *, tag: str
         return 0
     for item in files:
         store.client.log_artifact(number, str(item.path), item.folder or None)
-    store.client.set_tag(number, tag, digest)
+    put_tag(store.client.set_tag, number, tag, digest)
     return len(files)
 
 

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +155,22 @@ def failures_named(uri: str, *, afterwards: str = TRACK_LATER) -> Iterator[None]
     except Exception as error:
         cause = _cause(error)
         raise _unavailable(uri, f"{type(cause).__name__}: {cause}", afterwards) from error
+
+
+def put_tag(put: Callable[..., Any], *place_and_text: str) -> None:
+    """Set a tag by a method of the client, such as `set_tag`, though others set it just now.
+
+    MLflow looks for the tag and then inserts it; where another process inserts it in between, the
+    database refuses. It is there then, so a second try replaces it.
+    """
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    try:
+        put(*place_and_text)
+    except MlflowException as error:
+        if error.error_code != "BAD_REQUEST":
+            raise
+        put(*place_and_text)
 
 
 def _cause(error: BaseException) -> BaseException:

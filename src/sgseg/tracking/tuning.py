@@ -15,7 +15,7 @@ from sgseg.tracking.identity import TuningRecord, read_tuning, write_record
 from sgseg.tracking.process import is_gone, running_process
 from sgseg.tracking.provenance import digest
 from sgseg.tracking.restore import Restored, What
-from sgseg.tracking.store import Store, StoreError, failures_named, open_store, store_lock
+from sgseg.tracking.store import Store, StoreError, failures_named, open_store, put_tag, store_lock
 from sgseg.tracking.trials import (
     NOTE_TITLE,
     STATUS,
@@ -65,7 +65,7 @@ def log_trial(
             with store_lock(store.home):
                 began = min(study.started_ms, trial.started_ms)
                 parent = runs.ensure_run(store, study, _own(study), began, restore=True)
-                store.client.set_tag(parent.info.run_id, runs.PROCESS, running_process())
+                put_tag(store.client.set_tag, parent.info.run_id, runs.PROCESS, running_process())
                 runs.set_status(store, parent, "RUNNING", None)
             _put_trial(store, study, parent, trial, None)
     except StoreError as error:
@@ -165,9 +165,9 @@ def _put_trial(
     runs.log_points(store, number, missing)
     for name, value in _described(trial).items():
         if tags.get(name) != value:
-            store.client.set_tag(number, name, value)
+            put_tag(store.client.set_tag, number, name, value)
     runs.set_status(store, run, STATUS[trial.state], trial.ended_ms)
-    store.client.set_tag(number, runs.CONTENT, trial.digest)
+    put_tag(store.client.set_tag, number, runs.CONTENT, trial.digest)
     return len(missing)
 
 
@@ -234,7 +234,7 @@ def _put_progress(store: Store, parent: Any, trials: list[Trial]) -> int:
     if tags.get(NOTE, "").startswith(NOTE_TITLE) or not tags.get(NOTE):
         wanted[NOTE] = note(trials)  # a description that somebody wrote is left alone
     for name, value in (wanted | {LOGGED: known}).items():
-        store.client.set_tag(number, name, value)
+        put_tag(store.client.set_tag, number, name, value)
     return len(missing)
 
 

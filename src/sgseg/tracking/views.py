@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sgseg.tracking.store import Store, failures_named
+from sgseg.tracking.store import Store, failures_named, put_tag
 
 TAG = "mlflow.sharedViewState."
 
@@ -27,5 +27,5 @@ def save_view(store: Store, experiment_id: str, key: str, state: Mapping[str, An
         experiment = store.client.get_experiment(experiment_id)
         if experiment.tags.get(f"{TAG}{key}") == text:
             return False
-        store.client.set_experiment_tag(experiment_id, f"{TAG}{key}", text)
+        put_tag(store.client.set_experiment_tag, experiment_id, f"{TAG}{key}", text)
         return True
