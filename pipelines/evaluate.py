@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -75,7 +76,9 @@ def score(unfinished: Path) -> None:
             data_digest=digest,
             commit=commit,
         )
-    facts = {"data": digest, "commit": commit, "scores": metrics}
+    facts: dict[str, Any] = {"data": digest, "commit": commit, "scores": metrics}
+    if segmenter.channels > 1:
+        facts["second_channel"] = params.ingest.second_channel
     if params.predict.precision != "float32":
         facts["precision"] = params.predict.precision
     others = {n: at.point for n, at in evaluation.networks.items() if n != evaluation.orientations}
@@ -106,7 +109,7 @@ def in_8_bits(
     for member, network in zip(spec.members, networks, strict=True):
         role = roles[f"role_{member.removeprefix('fold_')}"]
         names = few(roles.loc[role == "train", "image_id"].tolist())
-        images = [prepare(data.pixels(name), data.pixel_size_um(name)) for name in names]
+        images = [prepare(data.shown(name), data.pixel_size_um(name)) for name in names]
         written.append(scratch / f"{member}.onnx")
         quantise(network, written[-1], images)
     return written

@@ -19,6 +19,7 @@ def main() -> None:
         copy_correlation=params.ingest.copy_correlation,
         near_correlation=params.ingest.near_correlation,
         object_iou=params.evaluate.object_iou,
+        second_channel=params.ingest.second_channel,
     )
 
 

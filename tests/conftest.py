@@ -30,17 +30,23 @@ def _where_modules_are_found() -> Iterator[None]:
 def make_bundle(tmp_path: Path) -> Callable[..., Path]:
     """Makes a bundle of networks that call bright what is bright.
 
-    On `background`-normalised images, where cytoplasm is 1, what exceeds `middle` is granule.
+    On `background`-normalised images, where cytoplasm is 1, what exceeds `middle` is granule. With
+    several `weights` the networks are shown as many channels, and that is true of their sum.
     """
 
-    def make(*middles: float, **changes: object) -> Path:
-        folder = tmp_path / "bundle"
+    def make(
+        *middles: float,
+        weights: tuple[float, ...] = (1.0,),
+        name: str = "bundle",
+        **changes: object,
+    ) -> Path:
+        folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         alone, members = [], []
         for number, middle in enumerate(middles or (2.0,)):
             alone.append(tmp_path / f"fold_{number}.onnx")
             members.append(alone[-1].stem)
-            write_pointwise_network(alone[-1], middle=middle)
+            write_pointwise_network(alone[-1], middle=middle, weights=weights)
         merge_onnx(alone, members, folder / "model.onnx")
         content = {
             "members": members,

@@ -35,18 +35,26 @@ def draw_field(
     return np.rint(counts).astype(np.uint16), labels
 
 
-def write_pointwise_network(path: Path, *, scale: float = 10.0, middle: float = 2.0) -> None:
-    """ONNX network whose probability at a pixel is 1 / (1 + exp(-scale (x - middle)))."""
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", "h", "w", 1])
+def write_pointwise_network(
+    path: Path, *, scale: float = 10.0, middle: float = 2.0, weights: tuple[float, ...] = (1.0,)
+) -> None:
+    """ONNX network whose probability at a pixel is 1 / (1 + exp(-scale (x - middle))).
+
+    x is the sum of the image's channels times the weights, of which there is one for each.
+    """
+    shape = ["n", "h", "w", len(weights)]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)
     probability = helper.make_tensor_value_info(
         "probability", TensorProto.FLOAT, ["n", "h", "w", 1]
     )
     constants = [
         helper.make_tensor("scale", TensorProto.FLOAT, [], [scale]),
         helper.make_tensor("middle", TensorProto.FLOAT, [], [middle]),
+        helper.make_tensor("weights", TensorProto.FLOAT, [len(weights), 1], weights),
     ]
     nodes = [
-        helper.make_node("Sub", ["image", "middle"], ["centred"]),
+        helper.make_node("MatMul", ["image", "weights"], ["x"]),
+        helper.make_node("Sub", ["x", "middle"], ["centred"]),
         helper.make_node("Mul", ["centred", "scale"], ["logit"]),
         helper.make_node("Sigmoid", ["logit"], ["probability"]),
     ]

@@ -271,7 +271,22 @@ def test_arrays_arrive_as_they_are(scripted: Scripted, kind: Any) -> None:
     np.testing.assert_array_equal(found, pixels[:, ::-1])
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((2, 2, 2)), np.zeros((2, 2), bool)], ids=str)
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_two_channels_arrive_as_they_are(scripted: Scripted, kind: Any) -> None:
+    pixels = np.arange(24).reshape(3, 4, 2).astype(kind) * kind(10)
+    predict(scripted.url, [pixels], channel=0, second_channel=1)
+    request = scripted.received[0]
+    assert request["params"]["second_channel"] == 1
+    sent = base64.b64decode(request["dataframe_split"]["data"][0][0])
+    np.testing.assert_array_equal(read_image(sent, channel=0, second_channel=1).pixels, pixels)
+
+
+def test_a_second_channel_that_nobody_asks_for_is_not_mentioned(scripted: Scripted) -> None:
+    predict(scripted.url, [FIELD])
+    assert "second_channel" not in scripted.received[0]["params"]
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((2, 2, 3)), np.zeros((2, 2), bool)], ids=str)
 def test_an_array_that_is_no_image(wrong: NDArray[Any]) -> None:
     with pytest.raises(InputError, match=r"expected numbers, \(H, W\)"):
         predict("http://127.0.0.1:9", [wrong])
@@ -291,6 +306,7 @@ class Slow:
     def __init__(self, folder: Path, seconds_per_pixel: float) -> None:
         self._inner = Segmenter.load(write_bundle(folder / "bundle", 2.0))
         self._seconds = seconds_per_pixel
+        self.shown = self._inner.shown
 
     def predict(self, pixels: NDArray[Any], **options: Any) -> Prediction:
         time.sleep(self._seconds * pixels.size)

@@ -18,7 +18,13 @@ from scipy import ndimage
 from sgseg.dataset import ingest as module
 from sgseg.dataset.importer import import_folder
 from sgseg.dataset.ingest import describe_image, describe_mask, ingest
-from sgseg.dataset.manifest import read_canonical_image, read_canonical_labels, read_manifest
+from sgseg.dataset.manifest import (
+    read_canonical_image,
+    read_canonical_labels,
+    read_manifest,
+    shown_channels,
+)
+from sgseg.errors import InputError
 from sgseg.images.masks import Mask
 from sgseg.images.read import Image
 
@@ -57,6 +63,27 @@ def test_pixels_and_labels_are_those_of_the_files(tmp_path: Path) -> None:
     assert list(frame["image_file"]) == ["images/1 (2).tif", "images/day 1/ä.tif"]
     digest = hashlib.md5((raw / "masks" / "1 (2).tif").read_bytes()).hexdigest()
     assert frame.loc["1 (2)", "mask_md5"] == digest
+
+
+def test_a_second_channel_is_kept_beside_the_granules(tmp_path: Path) -> None:
+    both = np.stack([cell(1), cell(2)])
+    raw = write_raw(tmp_path, {"a": both, "gray": cell(3)}, channel=0)
+    out = tmp_path / "out"
+    options = {"copy_correlation": 0.95, "near_correlation": 0.85, "object_iou": 0.3}
+    ingest(raw, out, **options, second_channel=1)
+    frame = read_manifest(out).set_index("image_id")
+    assert frame.loc["a", "second_channel"] == "channel 1"
+    assert np.array_equal(read_canonical_image(out, "a"), both[0])
+    assert np.array_equal(read_canonical_image(out, "a", channels=2), np.moveaxis(both, 0, -1))
+    assert shown_channels(out) == 2
+    # It is in the data set with all of it or not at all.
+    assert frame.loc["gray", "problem"].startswith("images/gray.tif: no channel 1; expected one of")
+    assert not (out / "images" / "gray.tif").exists()
+    ingest(raw, out, **options)
+    assert list(read_manifest(out)["second_channel"]) == ["", ""]
+    assert shown_channels(out) == 1
+    with pytest.raises(InputError, match=r"second/a\.tif: no such file.*ingest\.second_channel"):
+        read_canonical_image(out, "a", channels=2)
 
 
 def test_same_input_same_bytes(tmp_path: Path) -> None:

@@ -71,6 +71,16 @@ def test_a_field_is_what_the_network_would_see() -> None:
     assert (example.image != other.image).any()
 
 
+def test_with_a_second_channel_the_nuclei_are_shown_as_well() -> None:
+    one, two = (
+        simulated_example(params(ingest__second_channel=second), 0) for second in (None, "DNA")
+    )
+    assert two.image.shape == (*one.image.shape, 2)
+    np.testing.assert_array_equal(two.first, one.image)
+    np.testing.assert_array_equal(two.labels, one.labels)
+    assert (two.image[..., 1] != one.image).any()
+
+
 def test_its_fields_are_not_those_of_the_data(tmp_path: Path) -> None:
     seed = params().simulate.seed
     with pytest.raises(InputError, match=r"pretrain\.seed and simulate\.seed must differ"):

@@ -152,10 +152,15 @@ def _row(
     }
 
 
-def write_bundle(folder: Path, *, middle: float = 2.0, **changes: Any) -> Path:
-    """A bundle that calls granule what is brighter than `middle` times the cell."""
+def write_bundle(
+    folder: Path, *, middle: float = 2.0, weights: tuple[float, ...] = (1.0,), **changes: Any
+) -> Path:
+    """A bundle that calls granule what is brighter than `middle` times the cell.
+
+    With several `weights` it is shown as many channels, and looks at their sum.
+    """
     folder.mkdir(parents=True)
-    write_pointwise_network(folder / "model.onnx", middle=middle)
+    write_pointwise_network(folder / "model.onnx", middle=middle, weights=weights)
     content: dict[str, Any] = {
         "members": ["probability"],
         "preprocessing": {

@@ -739,3 +739,28 @@ def test_names(tmp_path: Path, name: str) -> None:
 def test_truncated(tmp_path: Path, content: bytes) -> None:
     said = refusal(saved(tmp_path, "a.img", content))
     assert "The file is damaged or incomplete" in said
+
+
+@pytest.mark.parametrize("second", [1, "dna"])
+def test_a_second_channel_beside_the_first(tmp_path: Path, second: int | str) -> None:
+    pixels = np.arange(40, dtype=np.uint16).reshape(2, 4, 5)
+    names = {"axes": "CYX", "Channel": {"Name": ["G3BP1", "DNA"]}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels, metadata=names)
+    image = read_image(tmp_path / "a.ome.tif", channel="G3BP1", second_channel=second)
+    np.testing.assert_array_equal(image.pixels, np.moveaxis(pixels, 0, -1))
+    np.testing.assert_array_equal(image.first, pixels[0])
+    assert (image.channel, image.second_channel) == ("channel 0 (G3BP1)", "channel 1 (DNA)")
+    alone = read_image(tmp_path / "a.ome.tif", channel="G3BP1")
+    np.testing.assert_array_equal(alone.first, pixels[0])
+    assert alone.second_channel == ""
+
+
+def test_a_second_channel_that_is_none(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 4, 5), np.uint8), imagej=True)
+    with pytest.raises(InputError, match=r"a\.tif: the second channel is the first: channel 1"):
+        read_image(tmp_path / "a.tif", channel=1, second_channel=1)
+    with pytest.raises(InputError, match=r"a\.tif: no channel 2; expected one of: 0, 1"):
+        read_image(tmp_path / "a.tif", channel=0, second_channel=2)
+    tifffile.imwrite(tmp_path / "gray.tif", np.zeros((4, 5), np.uint8))
+    with pytest.raises(InputError, match=r"gray\.tif: the second channel is the first: gray"):
+        read_image(tmp_path / "gray.tif", second_channel=0)

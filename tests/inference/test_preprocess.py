@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from examples import draw_field
@@ -208,3 +210,19 @@ def test_resampling_keeps_probabilities_in_range_and_the_mean() -> None:
 def test_resampling_to_the_same_size_changes_nothing() -> None:
     image = np.ones((3, 4), np.float32)
     assert resample(image, (3, 4)) is image
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"resize": (40, 30)}, {"target_pixel_size_um": 0.3}], ids=str
+)
+def test_each_channel_is_normalised_on_its_own(settings: dict[str, Any]) -> None:
+    marker, other = draw_field(GRANULES)[0], 7 * draw_field([], seed=1)[0]
+    both = np.stack([marker, other], axis=-1)
+    preprocessing = Preprocessing("background", **settings)
+    expected = [preprocessing.prepare(one, 0.2) for one in (marker, other)]
+    prepared = preprocessing.prepare(both, 0.2)
+    np.testing.assert_array_equal(prepared, np.stack(expected, axis=-1))
+    seen = preprocessing.windows(both, 0.2)
+    assert seen.shape[:2] == prepared.shape[:2]
+    window = np.s_[5:20, 3:21]
+    np.testing.assert_array_equal(seen[window], prepared[window])

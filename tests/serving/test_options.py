@@ -17,8 +17,9 @@ def test_values_in_several_forms() -> None:
     given = {"threshold": 1, "min_area_px": 4.0, "channel": "2", "returns": "rois, labels,"}
     found = Options().with_values({**given, "projection": "max", "pixel_size_um": 0.1}, "params")
     # In the order of RETURNS, whatever the order asked for.
-    assert found == Options(1.0, 4, 2, "max", 0.1, ("labels", "rois"))
+    assert found == Options(1.0, 4, 2, None, "max", 0.1, ("labels", "rois"))
     assert Options().with_values({"channel": "G3BP1"}, "row").channel == "G3BP1"
+    assert Options().with_values({"second_channel": "1"}, "row").second_channel == 1
     assert Options().with_values({"returns": ["granules"]}, "row").returns == ("granules",)
     assert Options().with_values({"returns": ""}, "row").returns == ()
 

@@ -67,7 +67,8 @@ def test_the_input_example_is_a_request_with_granules(loaded: Any, model: Path) 
 def test_the_signature_names_all_there_is(model: Path) -> None:
     signature = yaml.safe_load((model / "MLmodel").read_text())["signature"]
     inputs, params = json.loads(signature["inputs"]), json.loads(signature["params"])
-    options = ["threshold", "min_area_px", "channel", "projection", "pixel_size_um", "returns"]
+    reading = ["channel", "second_channel", "projection", "pixel_size_um"]
+    options = ["threshold", "min_area_px", *reading, "returns"]
     assert [item["name"] for item in inputs] == ["image", *options]
     assert [item["required"] for item in inputs] == [True] + [False] * len(options)
     assert [item["name"] for item in params] == options

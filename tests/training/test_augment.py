@@ -34,7 +34,7 @@ def cut(
     size: int = 40,
     seed: int = 0,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    mask = np.zeros(image.shape, bool) if mask is None else mask
+    mask = np.zeros(image.shape[:2], bool) if mask is None else mask
     return cut_patch(image, mask, centre=centre, size=size, augmentation=strength, rng=rng(seed))
 
 
@@ -45,6 +45,28 @@ def noise(shape: tuple[int, int] = (100, 110), seed: int = 0) -> NDArray[np.floa
 def disk(radius: float, centre: tuple[float, float] = (52, 47)) -> NDArray[np.bool_]:
     y, x = np.mgrid[:100, :110]
     return (y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2
+
+
+# --- several channels
+
+
+def test_all_channels_are_turned_and_bent_alike() -> None:
+    image, other = noise(), noise(seed=1)
+    both, mask = cut(np.stack([image, other], axis=-1), image > 1, strength=GEOMETRY)
+    for channel, alone in enumerate((image, other)):
+        patch, alone_mask = cut(alone, image > 1, strength=GEOMETRY)
+        np.testing.assert_array_equal(both[..., channel], patch)
+        np.testing.assert_array_equal(mask, alone_mask)
+
+
+def test_each_channel_is_made_brighter_or_darker_on_its_own() -> None:
+    light = Augmentation(brightness=0.5, contrast=0.2)
+    both, _ = cut(np.stack([noise(), noise()], axis=-1), strength=light)
+    crop, _ = cut(noise())
+    shifts = [float((both[..., channel] - crop).mean()) for channel in (0, 1)]
+    assert shifts[0] != shifts[1]
+    # The first is changed as if it were alone.
+    np.testing.assert_array_equal(both[..., 0], cut(noise(), strength=light)[0])
 
 
 # --- nothing, flips and turns: no interpolation

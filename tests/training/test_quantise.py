@@ -114,3 +114,23 @@ def test_few_are_spread_evenly() -> None:
     assert len(few(names)) == IMAGES
     assert few(names[:3]) == names[:3]
     assert few([]) == []
+
+
+def test_a_network_of_two_channels(tmp_path: Path) -> None:
+    network = build_network(
+        architecture="unet", width=4, depth=2, dropout=0.0, normalisation="batch", channels=2
+    )
+    network.predict_on_batch(np.zeros((1, 16, 16, 2), np.float32))
+    export_onnx(network, tmp_path / "float.onnx")  # compares the two
+    rng = np.random.default_rng(0)
+    given = [rng.standard_normal((40, 44, 2), dtype=np.float32) for _ in range(3)]
+    quantise(tmp_path / "float.onnx", tmp_path / "int8.onnx", given)
+    both = [tmp_path / f"{kind}.onnx" for kind in ("float", "int8")]
+    merge_onnx(both, ["a", "b"], tmp_path / "merged.onnx")  # compares as well
+    members = [OnnxNetwork(tmp_path / "merged.onnx", margin_px=None, member=name) for name in "ab"]
+    exact, rounded = (member(given[0]) for member in members)
+    assert exact.shape == (40, 44)
+    assert np.corrcoef(rounded.ravel(), exact.ravel())[0, 1] > 0.95
+    # Both channels have a part in it.
+    other = np.stack([given[0][..., 0], given[1][..., 1]], axis=-1)
+    assert not np.array_equal(members[0](other), exact)

@@ -31,6 +31,7 @@ def predict(
     threshold: float | None = None,
     min_area_px: int | None = None,
     channel: int | str | None = None,
+    second_channel: int | str | None = None,
     projection: str | None = None,
     pixel_size_um: float | None = None,
     returns: Sequence[str] = ("labels",),
@@ -44,10 +45,11 @@ def predict(
     url
         Such as http://127.0.0.1:5001.
     images
-        Arrays (H, W) of 8 or 16 bits or float, paths of image files, or their bytes.
+        Arrays (H, W) of 8 or 16 bits or float, or (H, W, 2) with a second channel (give `channel` 0
+        and `second_channel` 1), paths of image files, or their bytes.
     threshold, min_area_px
         From probability to granules; the model's own by default.
-    channel, projection, pixel_size_um
+    channel, second_channel, projection, pixel_size_um
         How the images are read, see `sgseg.images.read.read_image`.
     returns
         Any of labels, probability, rois, granules, maps: see `Result`.
@@ -64,7 +66,7 @@ def predict(
         The server cannot be reached or refuses the request, or a file is missing.
     """
     server = Server(url, retries=retries, token=token)
-    params = {
+    params: dict[str, Any] = {
         "threshold": threshold,
         "min_area_px": min_area_px,
         "channel": channel,
@@ -72,6 +74,8 @@ def predict(
         "pixel_size_um": pixel_size_um,
         "returns": ",".join(returns),
     }
+    if second_channel is not None:  # which older models do not know
+        params["second_channel"] = second_channel
     results: list[Result] = []
     for batch in _batches(_file_content(image) for image in images):
         results += [decoded(answer) for answer in _answers(server, batch, params)]
@@ -115,14 +119,19 @@ def _file_content(image: ImageLike) -> bytes:
 
 
 def array_file(pixels: NDArray[Any]) -> bytes:
-    """An array (H, W) as a file that keeps every value: PNG, or TIFF of what PNG cannot hold."""
-    if pixels.ndim != 2 or pixels.dtype.kind not in "iuf":
+    """An array as a file that keeps every value: PNG, or TIFF of what PNG cannot hold.
+
+    (H, W), or (H, W, 2) with a second channel.
+    """
+    if pixels.dtype.kind not in "iuf" or not (pixels.ndim == 2 or pixels.shape[2:] == (2,)):
         got = f"an array of {pixels.dtype}, {pixels.shape}"
-        raise InputError(Problem("image", got, "numbers, (H, W)"))
-    if pixels.dtype in (np.uint8, np.uint16) and pixels.size:
+        raise InputError(Problem("image", got, "numbers, (H, W) or (H, W, 2)"))
+    if pixels.ndim == 2 and pixels.dtype in (np.uint8, np.uint16) and pixels.size:
         return bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=1))
     buffer = io.BytesIO()
-    tifffile.imwrite(buffer, pixels, photometric="minisblack", metadata=None)
+    planes = pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    separate = None if pixels.ndim == 2 else "separate"
+    tifffile.imwrite(buffer, planes, photometric="minisblack", planarconfig=separate, metadata=None)
     return buffer.getvalue()
 
 

@@ -44,6 +44,8 @@ class RemoteSegmenter:
             "pixel_size_um": pixel_size_um,
             "returns": "labels,granules,maps",
         }
+        if pixels.ndim == 3:
+            params |= {"channel": 0, "second_channel": 1}
         table = {"columns": ["image"], "data": [[content]]}
         (answer,) = self._server.ask({"dataframe_split": table, "params": params})
         result = decoded(answer)

@@ -83,6 +83,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> Any:
         "http://127.0.0.1:5001; the token of a proxy in front of it is taken from SGSEG_TOKEN",
     )
     parser.add_argument(
+        "--second-channel",
+        metavar="N",
+        help="number or name of the channel that the model is shown beside the granules, if it was "
+        "trained with one (ingest.second_channel)",
+    )
+    parser.add_argument(
         "--projection",
         choices=["max", "mean", "sum", "min", "median"],
         help="how a Z-stack becomes one image",
@@ -179,6 +185,7 @@ def run(arguments: argparse.Namespace) -> int:
     _refuse_measuring(arguments)
     reading = Reading(
         channel=as_channel(arguments.channel),
+        second_channel=as_channel(arguments.second_channel),
         projection=arguments.projection,
         pixel_size_um=arguments.pixel_size_um,
     )

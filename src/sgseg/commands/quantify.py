@@ -219,6 +219,7 @@ def _plan(
             as_channel(arguments.marker_channel),
             arguments.projection,
             arguments.pixel_size_um,
+            as_channel(arguments.second_channel),
         ),
         Settings(
             unit,

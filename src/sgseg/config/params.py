@@ -56,6 +56,7 @@ class Simulate(Section):
 class Ingest(Section):
     copy_correlation: Annotated[float, Field(gt=0.5, le=1)]
     near_correlation: Annotated[float, Field(gt=0.5, le=1)]
+    second_channel: Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)] | None
 
 
 class Validate(Section):

@@ -24,6 +24,7 @@ from sgseg.dataset.entries import Entry, find_entries
 from sgseg.dataset.folders import replacing_folder
 from sgseg.dataset.groups import name_groups
 from sgseg.dataset.manifest import (
+    SECOND,
     SEVERAL,
     read_canonical_image,
     read_canonical_labels,
@@ -59,6 +60,7 @@ def ingest(
     copy_correlation: float,
     near_correlation: float,
     object_iou: float,
+    second_channel: int | str | None = None,
 ) -> None:
     """Write the canonical data set of data/raw/NAME.
 
@@ -73,6 +75,8 @@ def ingest(
         focal planes.
     object_iou : (0, 1]
         Two granules of two masks are the same one from this IoU on.
+    second_channel : int or str, optional
+        Number or name in the files of a channel that the network is shown beside the granules'.
 
     Raises
     ------
@@ -85,10 +89,12 @@ def ingest(
     with replacing_folder(out) as folder:
         (folder / "images").mkdir()
         (folder / "masks").mkdir()
+        if second_channel is not None:
+            (folder / SECOND).mkdir()
         rows: list[Row] = []
         usable: list[Usable] = []
         for entry in tqdm(entries, desc="ingest", unit="image", disable=None):
-            row, item = _take_in(raw, entry, settings, folder)
+            row, item = _take_in(raw, entry, settings, folder, second_channel)
             rows.append(row)
             usable += [item] if item else []
         copies = _find_copies(usable, folder, correlation=min(copy_correlation, near_correlation))
@@ -108,10 +114,10 @@ def ingest(
 
 
 def _take_in(
-    raw: Path, entry: Entry, settings: RawSettings, folder: Path
+    raw: Path, entry: Entry, settings: RawSettings, folder: Path, second_channel: int | str | None
 ) -> tuple[Row, Usable | None]:
     """Read one entry, write it into the data set if nothing is wrong, and describe it."""
-    image, mask, problems = _read(raw, entry, settings)
+    image, mask, problems = _read(raw, entry, settings, second_channel)
     problems = [_relative(raw, problem) for problem in [*entry.problems, *problems]]
     row: Row = {
         "image_id": entry.image_id,
@@ -133,19 +139,22 @@ def _take_in(
         row |= describe_mask(mask)
     if problems or image is None or mask is None:
         return row, None
-    path = folder / "images" / f"{entry.image_id}.tif"
-    tifffile.imwrite(
-        path, image.pixels, photometric="minisblack", compression="zlib", metadata=None
-    )
-    if mask.labels.shape == image.pixels.shape:
+    _write_channel(folder / "images" / f"{entry.image_id}.tif", image.first)
+    if second_channel is not None:
+        _write_channel(folder / SECOND / f"{entry.image_id}.tif", image.pixels[..., 1])
+    if mask.labels.shape == image.first.shape:
         path = folder / "masks" / f"{entry.image_id}.tif"
         write_labels(path, mask.labels, pixel_size_um=image.pixel_size_um)
-    height, width = image.pixels.shape
-    return row, Usable(row, (height, width), descriptor(image.pixels))
+    height, width = image.first.shape
+    return row, Usable(row, (height, width), descriptor(image.first))
+
+
+def _write_channel(path: Path, pixels: NDArray[Any]) -> None:
+    tifffile.imwrite(path, pixels, photometric="minisblack", compression="zlib", metadata=None)
 
 
 def _read(
-    raw: Path, entry: Entry, settings: RawSettings
+    raw: Path, entry: Entry, settings: RawSettings, second_channel: int | str | None
 ) -> tuple[Image | None, Mask | None, list[Problem]]:
     image: Image | None = None
     mask: Mask | None = None
@@ -156,6 +165,7 @@ def _read(
             image = read_image(
                 raw / entry.image,
                 channel=settings.channel,
+                second_channel=second_channel,
                 projection=settings.projection,
                 bit_depth=settings.bit_depth,
                 pixel_size_um=float(size) if size else settings.pixel_size_um,
@@ -173,7 +183,7 @@ def _read(
 
 def describe_image(image: Image) -> Row:
     """What the manifest says of an image's pixels."""
-    pixels = image.pixels
+    pixels = image.first
     top = float(pixels.max()) if image.bit_depth == 32 else 2**image.bit_depth - 1
     p1, p50, p99 = (float(value) for value in np.percentile(pixels, (1, 50, 99)))
     return {
@@ -183,6 +193,7 @@ def describe_image(image: Image) -> Row:
         "dtype": str(pixels.dtype),
         "bit_depth": image.bit_depth,
         "channel": image.channel,
+        "second_channel": image.second_channel,
         "pixel_size_um": image.pixel_size_um,
         "minimum": float(pixels.min()),
         "maximum": float(pixels.max()),

@@ -1,8 +1,9 @@
 """The canonical data set: what `ingest` writes and every later stage reads.
 
 A folder with `manifest.csv` (one row per image), `images/<image_id>.tif` (one channel, the depth
-the file had), `masks/<image_id>.tif` (label image, 0 is background) and `copies.json`. Of an image
-with a problem there is only the row.
+the file had), `masks/<image_id>.tif` (label image, 0 is background) and `copies.json`; where the
+network is shown a second channel, also `second/<image_id>.tif`. Of an image with a problem there is
+only the row.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import pandas as pd
 import tifffile
 from numpy.typing import NDArray
 
+from sgseg.errors import InputError, Problem
+
 SEVERAL = " | "  # between the problems of one image
+SECOND = "second"  # folder of the second channel
 
 COLUMNS: dict[str, str] = {
     "image_id": "unique name: the path below images/ without its ending, '/' written as '__'",
@@ -34,6 +38,7 @@ COLUMNS: dict[str, str] = {
     "bit_depth": "bits that the camera or file used; 32 for float",
     "declared_bit_depth": "bits that dataset.yaml says the camera used; empty where it does not",
     "channel": "how the one channel was made",
+    "second_channel": "how that was made which the network is shown beside it; empty where none is",
     "mask_rule": "how the mask file became labels",
     "pixel_size_um": "side of a pixel in micrometres; empty where unknown",
     "declared_group": "group from the sample table or the pattern; empty where none was declared",
@@ -57,7 +62,7 @@ TEXT = tuple(
     name
     for name in COLUMNS
     if name.endswith(("_id", "_file", "_md5", "_hash", "group", "_rule"))
-    or name in {"source", "dtype", "channel", "condition", "replicate", "problem"}
+    or name in {"source", "dtype", "channel", "second_channel", "condition", "replicate", "problem"}
 )
 _WHOLE_NUMBERS = ("height", "width", "mask_height", "mask_width", "bit_depth", "n_objects")
 
@@ -98,9 +103,40 @@ def write_manifest(folder: str | Path, rows: Sequence[Mapping[str, object]]) -> 
     )
 
 
-def read_canonical_image(folder: str | Path, image_id: str) -> NDArray[np.generic]:
-    """Pixels (H, W) as `ingest` wrote them, in the depth of the original file."""
-    return np.asarray(tifffile.imread(Path(folder) / "images" / f"{image_id}.tif"))
+def read_canonical_image(
+    folder: str | Path, image_id: str, *, channels: int = 1
+) -> NDArray[np.generic]:
+    """Pixels as `ingest` wrote them, in the depth of the original file.
+
+    Parameters
+    ----------
+    channels
+        1: that of the granules (H, W); 2: with the second channel (H, W, 2), see `shown_channels`.
+
+    Raises
+    ------
+    InputError
+        The data set has no second channel.
+    """
+    marker = np.asarray(tifffile.imread(Path(folder) / "images" / f"{image_id}.tif"))
+    if channels == 1:
+        return marker
+    path = Path(folder) / SECOND / f"{image_id}.tif"
+    if not path.is_file():
+        raise InputError(
+            Problem(
+                str(path),
+                "no such file",
+                "the second channel, which the network is shown",
+                "Set ingest.second_channel in params.yaml, and run `dvc repro`.",
+            )
+        )
+    return np.stack([marker, np.asarray(tifffile.imread(path))], axis=-1)
+
+
+def shown_channels(folder: str | Path) -> int:
+    """How many channels of its images a network trained on the data set is shown: 1 or 2."""
+    return 2 if (Path(folder) / SECOND).is_dir() else 1
 
 
 def read_canonical_labels(folder: str | Path, image_id: str) -> NDArray[np.int32]:

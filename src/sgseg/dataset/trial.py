@@ -81,6 +81,7 @@ def try_out(merged: Merge, *, params: Params, registry: Path) -> Trial:
             copy_correlation=params.ingest.copy_correlation,
             near_correlation=params.ingest.near_correlation,
             object_iou=params.evaluate.object_iou,
+            second_channel=params.ingest.second_channel,
         )
         manifest = read_manifest(dataset)
         findings, shortage = _validate(merged, dataset, validated, params)

@@ -113,7 +113,7 @@ def _predict(
     what = f"{orientations} orientation{'' if orientations == 1 else 's'}"
     for image_id, fold in tqdm(data.fold_of.items(), desc=f"out of fold, {what}", unit="image"):
         found = segmenter.probability(
-            data.pixels(image_id),
+            data.shown(image_id),
             pixel_size_um=data.pixel_size_um(image_id),
             members=[folds.index(fold)],
             orientations=orientations,
@@ -122,7 +122,7 @@ def _predict(
     for image_id in tqdm(data.test_ids, desc=f"test set, {what}", unit="image"):
         moments = RunningMoments(with_deviation=False)
         members = segmenter.maps(
-            data.pixels(image_id), data.pixel_size_um(image_id), orientations=orientations
+            data.shown(image_id), data.pixel_size_um(image_id), orientations=orientations
         )
         for fold, found in zip(folds, members, strict=True):
             moments.add(found)

@@ -15,6 +15,7 @@ from sgseg.dataset.manifest import (
     read_canonical_image,
     read_canonical_labels,
     read_manifest,
+    shown_channels,
 )
 from sgseg.inference.preprocess import Preprocessing
 from sgseg.inference.watch import as_seen, training_statistics
@@ -45,6 +46,10 @@ class DataSet:
     def pixels(self, image_id: str) -> NDArray[np.generic]:
         """(H, W) in camera counts."""
         return read_canonical_image(self._folder, image_id)
+
+    def shown(self, image_id: str) -> NDArray[np.generic]:
+        """What the networks are shown: `pixels`, or (H, W, 2) with the second channel."""
+        return read_canonical_image(self._folder, image_id, channels=shown_channels(self._folder))
 
     def truth(self, image_id: str) -> Labels:
         """Label image (H, W)."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgseg.evaluation.data import DataSet
+from sgseg.images.read import first_channel
 from sgseg.inference.network import ORIENTATIONS
 from sgseg.inference.segmenter import Segmenter
 
@@ -66,7 +67,7 @@ def measure(
         for name, members in (("one", [0]), ("all", None))
         for n in ORIENTATIONS
     }
-    megapixels = sum(pixels.size for pixels, _ in images) / 1e6
+    megapixels = sum(first_channel(pixels).size for pixels, _ in images) / 1e6
     seconds: dict[str, list[float]] = {name: [] for name in settings}
     for _ in range(passes):
         for name, (members, orientations) in settings.items():
@@ -93,14 +94,15 @@ def _images(data: DataSet, max_px: int) -> list[tuple[NDArray[np.generic], float
     images: list[tuple[NDArray[np.generic], float | None]] = []
     left = max_px
     for image_id in data.fold_of:
-        pixels = data.pixels(image_id)
-        if pixels.size > max_px:
+        pixels = data.shown(image_id)
+        if first_channel(pixels).size > max_px:
             height = min(pixels.shape[0], int(max_px**0.5))
             pixels = pixels[:height, : max_px // height]
-        if images and pixels.size > left:
+        area = first_channel(pixels).size
+        if images and area > left:
             break
         images.append((pixels, data.pixel_size_um(image_id)))
-        left -= pixels.size
+        left -= area
     return images
 
 

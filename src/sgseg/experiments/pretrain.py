@@ -88,9 +88,12 @@ def simulated_example(params: Params, number: int) -> Example:
     condition = str(rng.choice(list(simulate.conditions)))
     field = simulate_field(simulate, condition=condition, replicate=number + 1, field=1)
     preprocessing, size = preprocessing_of(params), simulate.pixel_size_um
+    # The marker, and the nuclei where the network is shown a second channel.
+    marker, nuclei = field.image
+    seen = marker if params.ingest.second_channel is None else np.stack([marker, nuclei], axis=-1)
     return Example(
         image_id=f"simulated {number}",
-        image=preprocessing.prepare(field.image[0], size),
+        image=preprocessing.prepare(seen, size),
         labels=preprocessing.prepare_labels(field.granules, size),
     )
 
@@ -114,6 +117,7 @@ def _key(params: Params, root: Path) -> str:
         [
             params.model_dump(mode="json", include=sections),
             params.evaluate.object_iou,
+            params.ingest.second_channel is None,
             code_digest(CODE, root),
         ]
     )

@@ -24,6 +24,7 @@ from sgseg.gate.images import (
     file_md5,
     find_test_images,
     leave_out_seen,
+    segment_canonical,
 )
 from sgseg.gate.latency import compare_latency
 from sgseg.gate.rule import Judgement, judge
@@ -198,10 +199,14 @@ def _compare(
     )
     if CHAMPION not in segmenters:
         return _Comparison(judgement, counts)
+    channels = max(segmenter.channels for segmenter in segmenters.values())
     latency = compare_latency(
         segmenters[CHALLENGER],
         segmenters[CHAMPION],
-        ((read_canonical_image(dataset, name), size) for name, size in _ids_and_sizes(images)),
+        (
+            (read_canonical_image(dataset, name, channels=channels), size)
+            for name, size in _ids_and_sizes(images)
+        ),
         most=rule.most_slowdown,
         clock=clock,
     )
@@ -221,13 +226,12 @@ def _count(
     groups = dict(zip(images["image_id"], images["group"], strict=True))
     counts = []
     for name, size in tqdm(_ids_and_sizes(images), desc=side, unit="image", disable=None):
-        found = segmenter.predict(read_canonical_image(dataset, name), pixel_size_um=size)
         counts.append(
             count_image(
                 name,
                 groups[name],
                 truth=read_canonical_labels(dataset, name),
-                predicted=found.labels,
+                predicted=segment_canonical(segmenter, dataset, name, size),
                 object_iou=object_iou,
             )
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sgseg.dataset.copies import pixel_hash
 from sgseg.dataset.manifest import read_canonical_image, read_canonical_labels, read_manifest
@@ -16,6 +17,7 @@ from sgseg.dataset.registry import TEST
 from sgseg.errors import InputError, Problem
 from sgseg.gate.decision import LeftOut
 from sgseg.images.planes import decoding
+from sgseg.inference.segmenter import Segmenter
 
 RESTORE = "Take data/dataset back: `dvc checkout data/dataset`, or `dvc repro`."
 
@@ -111,6 +113,20 @@ def check_unchanged(
     ]
     if problems:
         raise InputError(*problems, title="Test images are not what they were:")
+
+
+def segment_canonical(
+    segmenter: Segmenter, dataset: Path, image_id: str, pixel_size_um: float | None
+) -> NDArray[np.int32]:
+    """Granules (H, W) of an image of the canonical data set, shown as the model wants it.
+
+    Raises
+    ------
+    InputError
+        The model is shown a second channel, which the data set has not.
+    """
+    pixels = read_canonical_image(dataset, image_id, channels=segmenter.channels)
+    return segmenter.predict(pixels, pixel_size_um=pixel_size_um).labels
 
 
 def file_md5(path: Path) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sgseg.evaluation.timing import MAX_PX, machine
 from sgseg.gate.decision import Latency
+from sgseg.images.read import first_channel
 from sgseg.inference.segmenter import Segmenter
 
 PASSES = 5
@@ -35,8 +36,8 @@ def compare_latency(
     Parameters
     ----------
     images
-        Pixels (H, W) and pixel size in micrometres; as many as fit into `max_px` are timed, and of
-        a large first one the upper left part.
+        Pixels (H, W) or (H, W, C) and pixel size in micrometres; as many as fit into `max_px` are
+        timed, and of a large first one the upper left part.
     most
         The rule's limit.
     """
@@ -48,9 +49,9 @@ def compare_latency(
             order = (challenger, champion) if turn % 2 else (champion, challenger)
             for model in order:
                 start = clock()
-                model.predict(pixels, pixel_size_um=size)
+                model.predict(model.shown(pixels), pixel_size_um=size)
                 seconds[model is challenger] = clock() - start
-            pairs.append((seconds[True], seconds[False], pixels.size))
+            pairs.append((seconds[True], seconds[False], first_channel(pixels).size))
     return Latency(
         challenger=round(statistics.median(mine / (px / 1e6) for mine, _, px in pairs), 6),
         champion=round(statistics.median(theirs / (px / 1e6) for _, theirs, px in pairs), 6),
@@ -68,11 +69,12 @@ def _cut(
     left = max_px
     for pixels, size in images:
         part = pixels
-        if pixels.size > max_px:
+        if first_channel(pixels).size > max_px:
             height = min(pixels.shape[0], int(max_px**0.5))
             part = pixels[:height, : max_px // height]
-        if chosen and part.size > left:
+        area = first_channel(part).size
+        if chosen and area > left:
             break
         chosen.append((part, size))
-        left -= part.size
+        left -= area
     return chosen

@@ -16,6 +16,7 @@ from sgseg.dataset.manifest import (
 )
 from sgseg.evaluation.pages import render
 from sgseg.gate.decision import Check, Decision, Model, UsedImage, write_json
+from sgseg.gate.images import segment_canonical
 from sgseg.gate.pictures import (
     Comparison,
     drawn,
@@ -111,15 +112,15 @@ def _pictures(
     if challenger is not None:
         sizes = read_manifest(dataset).set_index("image_id")["pixel_size_um"].dropna()
         for number, image in enumerate(most_different(decision), start=1):
-            pixels = read_canonical_image(dataset, image.image_id)
             size = sizes.get(image.image_id)
             mine, theirs = (
-                None if model is None else model.predict(pixels, pixel_size_um=size).labels
+                None if model is None else segment_canonical(model, dataset, image.image_id, size)
                 for model in (challenger, champion)
             )
             assert mine is not None
             truth = read_canonical_labels(dataset, image.image_id)
             name = f"image_{number}.png"
+            pixels = read_canonical_image(dataset, image.image_id)
             save_comparison(folder / name, Comparison(pixels, truth, theirs, mine))
             images.append({"file": name, "title": image.image_id, "said": _in_words(image)})
     return {"differences": "differences.png" if differences else None, "images": images}

@@ -1,4 +1,4 @@
-"""One image file to one channel: which channel, which projection, how many bits, what pixel size.
+"""One image file to one channel, or two: which, which projection, how many bits, what pixel size.
 
 Every refusal names the file, what was found, what was expected and what to do.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +38,11 @@ _MOST_LISTED = 40
 
 @dataclass(frozen=True)
 class Image:
-    """One channel of one image.
+    """One channel of one image, or two.
 
     Parameters
     ----------
-    pixels : (H, W) uint8, uint16 or float32
+    pixels : (H, W), or (H, W, 2) with a second channel; uint8, uint16 or float32
         As stored in the file, finite.
     bit_depth : int
         Bits the camera or file used; 32 for float.
@@ -50,12 +50,25 @@ class Image:
         Side of a pixel in um, None where unknown.
     channel : str
         How the one channel was made: "gray", "green of RGB", "channel 1 (G3BP1), max of 5 slices".
+    second_channel : str
+        The same of the second one; empty where there is one.
     """
 
     pixels: NDArray[Any]
     bit_depth: int
     pixel_size_um: float | None
     channel: str
+    second_channel: str = ""
+
+    @property
+    def first(self) -> NDArray[Any]:
+        """The first channel (H, W): the one that shows the granules."""
+        return first_channel(self.pixels)
+
+
+def first_channel(pixels: NDArray[Any]) -> NDArray[Any]:
+    """(H, W) of an image (H, W) or (H, W, C)."""
+    return pixels if pixels.ndim == 2 else pixels[..., 0]
 
 
 def read_image(
@@ -63,13 +76,14 @@ def read_image(
     *,
     name: str = "image",
     channel: int | str | None = None,
+    second_channel: int | str | None = None,
     projection: str | None = None,
     bit_depth: int | None = None,
     pixel_size_um: float | None = None,
     max_pixels: int = MAX_PIXELS,
     budget: Budget | None = None,
 ) -> Image:
-    """Read one image file as one channel.
+    """Read one image file as one channel, or as two.
 
     Parameters
     ----------
@@ -81,6 +95,8 @@ def read_image(
         Counted from 0, or its name in the file (upper and lower case are the same); red, green or
         blue of a picture in colour. Needed where an image has several channels or shows several
         dyes.
+    second_channel : int or str, optional
+        A channel to be read beside it, as for a network that is shown both; another than `channel`.
     projection : {"max", "mean", "sum", "min", "median"}, optional
         How a Z-stack becomes one image; needed where there is one, ignored where there is none.
     bit_depth : int, optional
@@ -114,6 +130,49 @@ def read_image(
     if projection is not None and projection not in PROJECTIONS:
         known = ", ".join(PROJECTIONS)
         raise InputError(Problem(f"projection {projection!r}", "unknown", f"one of {known}"))
+    how: _How = {
+        "projection": projection,
+        "bit_depth": bit_depth,
+        "pixel_size_um": pixel_size_um,
+        "max_pixels": max_pixels,
+        "budget": budget,
+    }
+    image = _read(path, channel, **how)
+    if second_channel is None:
+        return image
+    second = _read(path, second_channel, **how)
+    if second.channel == image.channel:
+        raise InputError(
+            Problem(
+                str(path),
+                f"the second channel is the first: {second.channel}",
+                "another channel",
+                "Give another second channel (--second-channel), or none.",
+            )
+        )
+    both = np.stack([image.pixels, second.pixels], axis=-1)
+    return replace(image, pixels=both, second_channel=second.channel)
+
+
+class _How(TypedDict):
+    projection: str | None
+    bit_depth: int | None
+    pixel_size_um: float | None
+    max_pixels: int
+    budget: Budget | None
+
+
+def _read(
+    path: Source,
+    channel: int | str | None,
+    *,
+    projection: str | None,
+    bit_depth: int | None,
+    pixel_size_um: float | None,
+    max_pixels: int,
+    budget: Budget | None,
+) -> Image:
+    """One channel."""
     with open_file(path, max_pixels=max_pixels) as file:
         opened, chosen = _choose(file, channel, projection)
         layout = opened.layout

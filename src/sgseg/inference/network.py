@@ -15,6 +15,8 @@ from sgseg.inference.tiles import TURNS, pieces
 
 FloatImage = NDArray[np.float32]
 ORIENTATIONS = (1, len(TURNS))
+CHANNELS = (1, 2)
+"""How many a network may be shown: that of the granules, and a second one."""
 INPUT = "image"
 """Name of the input of a bundle's networks."""
 
@@ -33,8 +35,19 @@ def switch(member: str) -> str:
     return f"use {member}"
 
 
+def noise_image(shape: tuple[int, int], channels: int) -> FloatImage:
+    """An image (h, w) or (h, w, C) of noise, always the same, to compare networks on."""
+    sides = shape if channels == 1 else (*shape, channels)
+    return np.random.default_rng(0).standard_normal(sides, dtype=np.float32)
+
+
+def as_batch(image: FloatImage) -> FloatImage:
+    """An image (h, w) or (h, w, C) as networks take it: (1, h, w, C)."""
+    return image[None, ..., None] if image.ndim == 2 else image[None]
+
+
 class OnnxFile:
-    """An ONNX file of one or several networks (1, h, w, 1) -> (1, h, w, 1).
+    """An ONNX file of one or several networks (1, h, w, C) -> (1, h, w, 1).
 
     Parameters
     ----------
@@ -70,18 +83,22 @@ class OnnxFile:
                     "a network written by `sgseg`",
                 )
             ) from None
-        if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] != 1:
+        if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] not in CHANNELS:
             raise InputError(
                 Problem(
                     str(path),
                     f"takes {', '.join(map(str, shapes))}",
-                    "a network that takes (1, height, width, 1)",
+                    "a network that takes (1, height, width, 1), or 2 channels",
                 )
             )
+        self.channels = int(shapes[0][-1])
 
     def run(self, member: str, image: FloatImage) -> FloatImage:
-        """Normalised image (h, w) -> probability of granule (h, w) in [0, 1] by one network."""
-        feeds: dict[str, NDArray[np.generic]] = {self._input: image[None, ..., None]}
+        """Normalised image -> probability of granule (h, w) in [0, 1] by one network.
+
+        The image is (h, w) for one channel, (h, w, C) for several.
+        """
+        feeds: dict[str, NDArray[np.generic]] = {self._input: as_batch(image)}
         # All others would be computed as well.
         feeds |= {name: np.array(name == switch(member)) for name in self._switches}
         output = self._session.run([member], feeds)[0]
@@ -91,7 +108,7 @@ class OnnxFile:
         """Give the memory of the last run back, which is otherwise kept for the next."""
         options = ort.RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        nothing = np.zeros((1, 8, 8, 1), np.float32)
+        nothing = np.zeros((1, 8, 8, self.channels), np.float32)
         off = {name: np.array(False) for name in self._switches}
         self._session.run(None, {self._input: nothing, **off}, options)
 
@@ -113,13 +130,14 @@ class OnnxNetwork:
         self, path: Path, *, margin_px: int | None, threads: int = 0, member: str | None = None
     ) -> None:
         self._file = OnnxFile(path, threads=threads)
+        self.channels = self._file.channels
         self._member = member or self._file.members[0]
         self._margin = margin_px
 
     def __call__(self, image: FloatImage) -> FloatImage:
-        """Normalised image (h, w) -> probability of granule (h, w) in [0, 1]."""
-        result = np.zeros_like(image)
-        for piece in pieces(image.shape, self._margin, TURNS[:1]):
+        """Normalised image (h, w) or (h, w, C) -> probability of granule (h, w) in [0, 1]."""
+        result = np.zeros(image.shape[:2], np.float32)
+        for piece in pieces(result.shape, self._margin, TURNS[:1]):
             piece.add(self._run(image[piece.window]), result)
         return result
 
@@ -132,12 +150,14 @@ def run_in_orientations(
 ) -> FloatImage:
     """Probability (h, w) of an image, as it is (1) or averaged over its 8 mirrorings and turns.
 
+    The image is (h, w), or (h, w, C) of several channels.
+
     A granule is one whichever way the camera was turned: what the network makes of the orientation
     is error, and averaging takes part of it away.
     """
     if orientations == 1:
         return network(image)
-    total = np.zeros_like(image)
+    total = np.zeros(image.shape[:2], np.float32)
     for turn in TURNS[:orientations]:
         total += turn.back(network(np.ascontiguousarray(turn.turned(image))))
     return total / np.float32(orientations)

@@ -45,6 +45,7 @@ class Reading:
     """How image files are read where they do not say so themselves; see `read_image`."""
 
     channel: int | str | None = None
+    second_channel: int | str | None = None
     projection: str | None = None
     pixel_size_um: float | None = None
 
@@ -281,6 +282,7 @@ def read_task(task: Task, job: Job) -> Image:
     return read_image(
         task.path,
         channel=job.reading.channel,
+        second_channel=job.reading.second_channel,
         projection=job.reading.projection,
         pixel_size_um=job.reading.pixel_size_um,
     )
@@ -291,7 +293,7 @@ def write_files(task: Task, job: Job, image: Image, found: Prediction) -> None:
     out, size = job.out, image.pixel_size_um
     write_labels(task.mask_path(out), found.labels, pixel_size_um=size)
     if job.with_overlay:
-        write_png(task.overlay_path(out), overlay(image.pixels, found.labels))
+        write_png(task.overlay_path(out), overlay(image.first, found.labels))
     if found.deviation is not None:
         write_map(task.uncertainty_path(out), found.deviation, pixel_size_um=size)
     if job.into_plate:

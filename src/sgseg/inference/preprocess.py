@@ -5,7 +5,7 @@ The only place where this happens: training, evaluation, prediction and serving 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,21 @@ class Windows:
 
     def __getitem__(self, window: tuple[slice, slice]) -> FloatImage:
         return self.scale.apply(self.pixels[window])
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Several channels (H, W) as one image (H, W, C) of which windows are looked at."""
+
+    parts: Sequence[FloatImage | Windows]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W)."""
+        return self.parts[0].shape
+
+    def __getitem__(self, window: tuple[slice, slice]) -> FloatImage:
+        return np.stack([part[window] for part in self.parts], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -103,14 +118,26 @@ class Preprocessing:
     def prepare(
         self, pixels: NDArray[np.generic], pixel_size_um: float | None = None
     ) -> FloatImage:
-        """Raw pixels (H, W) in camera counts -> network input (h, w), float32."""
+        """Raw pixels in camera counts -> network input, float32: (H, W) -> (h, w).
+
+        Each channel on its own: (H, W, C) -> (h, w, C).
+        """
+        if pixels.ndim == 3:
+            return np.stack([self.prepare(one, pixel_size_um) for one in _each(pixels)], axis=-1)
         image = self.scale(pixels).apply(pixels)
         return resample(image, self.network_shape(image.shape, pixel_size_um))
 
     def windows(
         self, pixels: NDArray[np.generic], pixel_size_um: float | None = None
-    ) -> FloatImage | Windows:
+    ) -> FloatImage | Windows | Channels:
         """`prepare`, of a window when it is asked for; of all at once where it is resampled."""
+        if pixels.ndim == 3:
+            return Channels([self._windows(one, pixel_size_um) for one in _each(pixels)])
+        return self._windows(pixels, pixel_size_um)
+
+    def _windows(
+        self, pixels: NDArray[np.generic], pixel_size_um: float | None
+    ) -> FloatImage | Windows:
         if self.network_shape(pixels.shape, pixel_size_um) == pixels.shape:
             return Windows(pixels, self.scale(pixels))
         return self.prepare(pixels, pixel_size_um)
@@ -124,6 +151,11 @@ class Preprocessing:
             return labels
         nearest = resize(labels, shape, order=0, preserve_range=True, anti_aliasing=False)
         return np.asarray(nearest, dtype=np.int32)
+
+
+def _each(pixels: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:
+    """The channels (H, W) of an image (H, W, C)."""
+    return (pixels[..., channel] for channel in range(pixels.shape[-1]))
 
 
 def resample(image: FloatImage, shape: tuple[int, int]) -> FloatImage:

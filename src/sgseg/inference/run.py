@@ -116,9 +116,9 @@ def _steps(predictor: Predictor, task: Task, job: Job) -> Steps:
         if there and records.is_done(task.name, digest):
             return None
         image = read_task(task, job)
-        yield image.pixels.size
+        yield image.first.size
         found = predict_image(predictor, image, job)
-        yield image.pixels.size
+        yield image.first.size
         write_files(task, job, image, found)
     except InputError as error:
         return of_file(task.path, error)

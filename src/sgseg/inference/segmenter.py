@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgseg.errors import InputError, Problem
+from sgseg.images.read import first_channel
 from sgseg.inference.bitmask import BitMask
 from sgseg.inference.bundle import (
     NETWORKS,
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 FloatImage = NDArray[np.float32]
 Labels = NDArray[np.int32]
 Network = Callable[[FloatImage], FloatImage]
-"""Normalised image (h, w) -> probability of granule (h, w) in [0, 1]."""
+"""Normalised image (h, w) or (h, w, C) -> probability of granule (h, w) in [0, 1]."""
 OVERFLOW = (
     "This model computes with 8 bits, and this processor has no instructions for that (VNNI): sums "
     "may overflow and granules differ from those that were scored. Evaluate it here, or use a "
@@ -85,6 +86,9 @@ class Segmenter:
         What they are shown.
     release
         Called to give back the memory that they keep.
+    channels
+        How many channels of an image they are shown. Pixels are (H, W) for one, that of the
+        granules, and (H, W, 2) for two.
     """
 
     def __init__(
@@ -94,8 +98,10 @@ class Segmenter:
         preprocessing: Preprocessing,
         *,
         release: Callable[[], None] | None = None,
+        channels: int = 1,
     ) -> None:
         self.spec = spec
+        self.channels = channels
         self._networks = networks
         self._preprocessing = preprocessing
         self._release = release
@@ -138,7 +144,7 @@ class Segmenter:
             log.warning("%s", OVERFLOW)
         networks = [partial(file.run, member) for member in spec.members]
         settings = spec_preprocessing(spec.preprocessing)
-        return cls(spec, networks, settings, release=file.shrink)
+        return cls(spec, networks, settings, release=file.shrink, channels=file.channels)
 
     @property
     def n_members(self) -> int:
@@ -153,7 +159,7 @@ class Segmenter:
         members: Sequence[int] | None = None,
         orientations: int | None = None,
     ) -> NDArray[np.float32]:
-        """Probability of granule by each member, or by those given: (K, H, W) for pixels (H, W)."""
+        """Probability of granule by each member, or by those given: (K, H, W)."""
         return np.stack(list(self.maps(pixels, pixel_size_um, members, orientations)))
 
     def probability(
@@ -165,7 +171,7 @@ class Segmenter:
         orientations: int | None = None,
     ) -> FloatImage:
         """Mean over the members, or over those given: (H, W) in [0, 1]."""
-        probability = np.zeros(pixels.shape, np.float32)
+        probability = np.zeros(pixels.shape[:2], np.float32)
         for place, found in self._parts(pixels, pixel_size_um, members, orientations):
             moments = RunningMoments(with_deviation=False)
             for one in found:
@@ -181,13 +187,15 @@ class Segmenter:
         orientations: int | None = None,
     ) -> Iterator[FloatImage]:
         """One member's probability (H, W) after the other."""
+        self._check_channels(pixels)
         n = orientations or self.spec.orientations
         prepared = self._preprocessing.windows(pixels, pixel_size_um)
+        shape = prepared.shape[:2]
         for network in self._members(members):
-            found = np.zeros(prepared.shape, np.float32)
-            for piece in pieces(prepared.shape, self.spec.margin_px, TURNS[:n]):
+            found = np.zeros(shape, np.float32)
+            for piece in pieces(shape, self.spec.margin_px, TURNS[:n]):
                 piece.add(run_in_orientations(network, prepared[piece.window], n), found)
-            yield resample(found, pixels.shape)
+            yield resample(found, pixels.shape[:2])
 
     def _parts(
         self,
@@ -201,9 +209,10 @@ class Segmenter:
         Of a large image no whole map of each member is then needed, and no normalised copy. It is
         one part where its maps are resampled, or blended from those of overlapping tiles.
         """
+        self._check_channels(pixels)
         n = orientations or self.spec.orientations
-        shape = self._preprocessing.network_shape(pixels.shape, pixel_size_um)
-        if shape != pixels.shape or self.spec.margin_px is None:
+        shape = self._preprocessing.network_shape(pixels.shape[:2], pixel_size_um)
+        if shape != pixels.shape[:2] or self.spec.margin_px is None:
             whole = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
             yield whole, self.maps(pixels, pixel_size_um, members, orientations)
             return
@@ -215,6 +224,33 @@ class Segmenter:
                 piece.place,
                 (piece.inner(run_in_orientations(network, image, n)) for network in networks),
             )
+
+    def shown(self, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Of pixels (H, W) or (H, W, C) what the networks are shown, if they are shown fewer."""
+        return first_channel(pixels) if self.channels == 1 else pixels
+
+    def _check_channels(self, pixels: NDArray[np.generic]) -> None:
+        found = 1 if pixels.ndim == 2 else pixels.shape[-1]
+        if found == self.channels:
+            return
+        if self.channels == 1:
+            raise InputError(
+                Problem(
+                    "image",
+                    f"{found} channels",
+                    "one, that of the granules: this model is shown no other",
+                    "Leave out the second channel (--second-channel).",
+                )
+            )
+        trained = self.spec.facts.get("second_channel")
+        raise InputError(
+            Problem(
+                "image",
+                f"{found} channel{'' if found == 1 else 's'}",
+                f"two: this model is shown {trained or 'another'} beside the granules",
+                "Give the number or name of the second channel (--second-channel).",
+            )
+        )
 
     def _members(self, members: Sequence[int] | None) -> list[Network]:
         return [self._networks[k] for k in (range(self.n_members) if members is None else members)]
@@ -258,8 +294,8 @@ class Segmenter:
         threshold = self.spec.threshold if threshold is None else threshold
         min_area_px = self.spec.min_area_px if min_area_px is None else min_area_px
         several = self.n_members > 1
-        masks = [BitMask(pixels.shape) for _ in self._networks] if several else []
-        probability = np.zeros(pixels.shape, np.float32)
+        masks = [BitMask(pixels.shape[:2]) for _ in self._networks] if several else []
+        probability = np.zeros(pixels.shape[:2], np.float32)
         deviation = np.zeros_like(probability) if several and with_deviation else None
         for place, maps in self._parts(pixels, pixel_size_um):
             moments = RunningMoments(with_deviation=deviation is not None)
@@ -270,7 +306,7 @@ class Segmenter:
             probability[place] = moments.mean
             if deviation is not None:
                 deviation[place] = moments.deviation
-        if self._release is not None and pixels.size > LARGE_PX:
+        if self._release is not None and probability.size > LARGE_PX:
             self._release()
         labels = to_labels(probability, threshold=threshold, min_area_px=min_area_px)
         alone = (drop_small(one.mask(), min_area_px=min_area_px) for one in masks)
@@ -285,6 +321,6 @@ class Segmenter:
     def _warnings(
         self, pixels: NDArray[np.generic], pixel_size_um: float | None, labels: Labels
     ) -> tuple[str, ...]:
-        image, scale = as_seen(self._preprocessing, pixels, pixel_size_um)
+        image, scale = as_seen(self._preprocessing, first_channel(pixels), pixel_size_um)
         areas = np.bincount(labels[labels > 0])[1:] * scale**2
         return unlike(self.spec.statistics, image, areas)

@@ -43,8 +43,9 @@ def build_network(
     normalisation: str,
     deep_supervision: bool = False,
     precision: str = "float32",
+    channels: int = 1,
 ) -> keras.Model:
-    """Build the named network: (N, H, W, 1) -> (N, H, W, 1) probability of granule in [0, 1].
+    """Build the named network: (N, H, W, C) -> (N, H, W, 1) probability of granule in [0, 1].
 
     In every `precision` of `computing_in` the weights and the probability are float32.
 
@@ -65,4 +66,5 @@ def build_network(
             dropout=dropout,
             normalisation=normalisation,
             deep_supervision=deep_supervision,
+            channels=channels,
         )

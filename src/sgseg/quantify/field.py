@@ -33,7 +33,10 @@ UNKNOWN_SIZE = "pixel size unknown: lengths and areas are in px"
 
 @dataclass(frozen=True)
 class FieldImages:
-    """The channels of a field, each (H, W); None where there is no such channel."""
+    """The channels of a field, each (H, W); None where there is no such channel.
+
+    `granules` holds the second channel as well, where the model is shown one.
+    """
 
     granules: Image
     nuclei: NDArray[Any] | None = None
@@ -43,7 +46,7 @@ class FieldImages:
     @property
     def pixels(self) -> NDArray[Any]:
         """The SG marker, camera counts."""
-        return self.granules.pixels
+        return self.granules.first
 
     @property
     def pixel_size_um(self) -> float | None:
@@ -124,14 +127,20 @@ def read_field(
     """
     size = channels.pixel_size_um if pixel_size_um is None else pixel_size_um
 
-    def read(channel: Channel) -> Image:
-        return read_image(path, channel=channel, projection=channels.projection, pixel_size_um=size)
+    def read(channel: Channel, beside: Channel = None) -> Image:
+        return read_image(
+            path,
+            channel=channel,
+            second_channel=beside,
+            projection=channels.projection,
+            pixel_size_um=size,
+        )
 
     def pixels(channel: Channel) -> NDArray[Any] | None:
         return None if channel is None else read(channel).pixels
 
     return FieldImages(
-        read(channels.granules),
+        read(channels.granules, channels.shown),
         pixels(channels.nuclei),
         pixels(channels.cells),
         pixels(channels.marker),

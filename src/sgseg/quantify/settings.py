@@ -29,6 +29,8 @@ class Channels:
     nuclei, cells, marker
         Nuclei; a cell stain, in place of the SG marker's cytoplasm; a second marker. None: no such
         channel.
+    shown
+        The second channel that the model is shown; None for a model that is shown one.
     projection
         How a Z-stack becomes one image, in all channels alike.
     pixel_size_um
@@ -41,6 +43,7 @@ class Channels:
     marker: Channel = None
     projection: str | None = None
     pixel_size_um: float | None = None
+    shown: Channel = None
 
 
 @dataclass(frozen=True)

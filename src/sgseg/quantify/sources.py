@@ -127,7 +127,7 @@ class ByMasks:
 
     def find(self, task: Task, image: Image) -> Found:
         """See `Source`."""
-        height, width = image.pixels.shape
+        height, width = image.first.shape
         return Found(
             read_given(self.files[task.name], shape=(height, width), what="granules").labels
         )

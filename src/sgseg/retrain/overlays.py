@@ -13,7 +13,7 @@ from sgseg.dataset.manifest import (
 )
 from sgseg.errors import InputError, Problem
 from sgseg.gate.decision import Decision, ImageScores, UsedImage
-from sgseg.gate.images import file_md5
+from sgseg.gate.images import file_md5, segment_canonical
 from sgseg.gate.pictures import Comparison, save_comparison
 from sgseg.inference.segmenter import Segmenter
 
@@ -106,14 +106,14 @@ def save_overlays(
         except (InputError, OSError) as error:
             missing.append(f"{image.image_id}: {error}")
             continue
-        pixels = read_canonical_image(dataset, image.image_id)
         size = sizes.get(image.image_id)
         mine, theirs = (
-            None if model is None else model.predict(pixels, pixel_size_um=size).labels
+            None if model is None else segment_canonical(model, dataset, image.image_id, size)
             for model in models
         )
         assert mine is not None
         truth = read_canonical_labels(dataset, image.image_id)
+        pixels = read_canonical_image(dataset, image.image_id)
         save_comparison(folder / name, Comparison(pixels, truth, theirs, mine))
         pictures.append(Picture(name, image.image_id, _sentence(chosen.roles), said(image)))
     return pictures, missing

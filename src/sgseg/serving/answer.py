@@ -111,7 +111,7 @@ def refused(reason: str, version: str, *, retry: bool = False) -> Answer:
 def in_a_request(message: str) -> str:
     """A message in which options are called as in a request, not as on the command line."""
     return re.sub(
-        r"--(threshold|min-area-px|channel|projection|pixel-size-um)\b",
+        r"--(threshold|min-area-px|(?:second-)?channel|projection|pixel-size-um)\b",
         lambda match: match[1].replace("-", "_"),
         message,
     )

@@ -21,7 +21,7 @@ class Options:
     ----------
     threshold, min_area_px
         From probability to granules; None for the model's own.
-    channel, projection, pixel_size_um
+    channel, second_channel, projection, pixel_size_um
         How the image is read, see `read_image`.
     returns
         Of `RETURNS`, beside the numbers: the label image, the probability as 16-bit PNG, the
@@ -32,6 +32,7 @@ class Options:
     threshold: float | None = None
     min_area_px: int | None = None
     channel: int | str | None = None
+    second_channel: int | str | None = None
     projection: str | None = None
     pixel_size_um: float | None = None
     returns: tuple[str, ...] = ("labels",)
@@ -123,6 +124,7 @@ _READERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "threshold": (_threshold, "a number in [0, 1]"),
     "min_area_px": (_min_area, "a whole number, at least 1"),
     "channel": (_channel, "the number (from 0) or name of a channel"),
+    "second_channel": (_channel, "the number (from 0) or name of a channel"),
     "projection": (_projection, f"one of {', '.join(PROJECTIONS)}"),
     "pixel_size_um": (_pixel_size, "a number above 0"),
     "returns": (_returns, f"some of {', '.join(RETURNS)}, with commas between them"),

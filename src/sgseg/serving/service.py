@@ -14,8 +14,9 @@ import yaml
 
 from sgseg.errors import InputError, Problem
 from sgseg.images.planes import Budget, BudgetError
-from sgseg.images.read import Image, read_image
+from sgseg.images.read import Image, first_channel, read_image
 from sgseg.inference.bundle import digest
+from sgseg.inference.network import CHANNELS
 from sgseg.inference.segmenter import Prediction, Segmenter
 from sgseg.serving.answer import Answer, answered, refuse_unanswerable, refused
 from sgseg.serving.options import Options
@@ -146,7 +147,7 @@ class Service:
                 begin = monotonic()
                 image = self._read(asked, budget)
                 own = monotonic() - begin
-                refuse_unanswerable(image.pixels.shape, asked.options)
+                refuse_unanswerable(image.first.shape, asked.options)
                 with self._running.within(deadline):
                     self._refuse_if_too_long(image, own, deadline)
                     run = True
@@ -175,6 +176,7 @@ class Service:
         return read_image(
             asked.content,
             channel=options.channel,
+            second_channel=options.second_channel,
             projection=options.projection,
             pixel_size_um=options.pixel_size_um,
             max_pixels=budget.whole,
@@ -185,14 +187,14 @@ class Service:
         """Refuse what is not done in time; `own` seconds have gone into reading the image."""
         if deadline is None:
             return
-        needed = self._speed.seconds(image.pixels.size)
+        needed = self._speed.seconds(image.first.size)
         if needed <= deadline.left():
             return
         if own + needed <= deadline.seconds:
             # What is missing went to others, or to other images of this request.
             raise BusyError
         self._speed.refused()
-        height, width = image.pixels.shape
+        height, width = image.first.shape
         raise InputError(
             Problem(
                 "image",
@@ -214,14 +216,16 @@ class Service:
             threshold=options.threshold,
             min_area_px=options.min_area_px,
         )
-        if pixels.size >= WARM_UP_PX**2:
-            self._speed.measured(monotonic() - begin, pixels.size)
+        size = first_channel(pixels).size
+        if size >= WARM_UP_PX**2:
+            self._speed.measured(monotonic() - begin, size)
         return found
 
     def _warm_up(self) -> None:
         # The first run allocates; the second tells how fast this machine is.
         rng = np.random.default_rng(0)
-        pixels = rng.integers(90, 110, (WARM_UP_PX, WARM_UP_PX), np.uint16)
+        sides = (WARM_UP_PX, WARM_UP_PX, CHANNELS[-1])
+        pixels = self.segmenter.shown(rng.integers(90, 110, sides, np.uint16))
         for _ in range(2):
             self._speed = Speed()
             self._predict(pixels, Options(), None)

@@ -7,6 +7,7 @@ one after the other would interpolate three times and wash out granules of three
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -68,7 +69,9 @@ class Augmentation:
 
 
 def spline_coefficients(image: FloatImage) -> FloatImage:
-    """Coefficients (H, W) of the cubic spline through an image (H, W), mirrored at its borders."""
+    """Coefficients of the cubic spline through an image (H, W[, C]), mirrored at its borders."""
+    if image.ndim == 3:
+        return _each_channel(spline_coefficients, image)
     if min(image.shape) < 2:  # SciPy filters along axes of two pixels and more
         return image
     return np.asarray(spline_filter(image, order=3, mode="mirror", output=np.float32))
@@ -86,9 +89,12 @@ def cut_patch(
 ) -> tuple[FloatImage, Mask]:
     """Cut a changed patch (size, size) of image and mask (H, W) around `centre` (row, column).
 
-    `spline` (H, W) is what `spline_coefficients` finds in the image, once for all its patches. What
-    lies beyond the border is mirrored. The image is resampled by a cubic spline, the mask by
-    nearest neighbour; neither is, where every place falls on a pixel.
+    Of an image (H, W, C) the patch is (size, size, C): all channels are turned and bent alike, and
+    each is made brighter or darker on its own, as stains are.
+
+    `spline`, of the image's shape, is what `spline_coefficients` finds in the image, once for all
+    its patches. What lies beyond the border is mirrored. The image is resampled by a cubic spline,
+    the mask by nearest neighbour; neither is, where every place falls on a pixel.
     """
     rows, columns = _source_coordinates(centre, size, augmentation, rng)
     at = (_mirror(rows, image.shape[0]), _mirror(columns, image.shape[1]))
@@ -98,7 +104,17 @@ def cut_patch(
     else:
         spline = spline_coefficients(image) if spline is None else spline
         patch = _interpolate(spline, rows, columns)
-    return change_intensity(patch, augmentation, rng), mask[at]
+    if patch.ndim == 3:
+        patch = _each_channel(lambda one: change_intensity(one, augmentation, rng), patch)
+    else:
+        patch = change_intensity(patch, augmentation, rng)
+    return patch, mask[at]
+
+
+def _each_channel(change: Callable[[FloatImage], FloatImage], image: FloatImage) -> FloatImage:
+    """An image (H, W, C) of which each channel (H, W) was changed."""
+    parts = [change(image[..., channel]) for channel in range(image.shape[-1])]
+    return np.stack(parts, axis=-1)
 
 
 def _source_coordinates(
@@ -158,7 +174,11 @@ def _interpolate(spline: FloatImage, rows: FloatImage, columns: FloatImage) -> F
             )
         ]
     places = (rows - top, columns - left)
-    return np.asarray(map_coordinates(window, places, order=3, prefilter=False))
+
+    def at_places(one: FloatImage) -> FloatImage:
+        return np.asarray(map_coordinates(one, places, order=3, prefilter=False))
+
+    return at_places(window) if window.ndim == 2 else _each_channel(at_places, window)
 
 
 def _mirror(positions: NDArray[Any], length: int) -> NDArray[np.intp]:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sgseg.images.read import first_channel
+from sgseg.inference.network import as_batch
 from sgseg.training.augment import Augmentation, cut_patch, spline_coefficients
 
 
@@ -26,7 +28,7 @@ class Example:
     image_id
         Name in the manifest.
     image
-        Network input (h, w), float32.
+        Network input, float32: (h, w), or (h, w, C) of several channels, that of granules first.
     labels
         Label image (h, w), 0 is background.
     soft_mask
@@ -39,6 +41,16 @@ class Example:
     labels: NDArray[np.int32]
     soft_mask: NDArray[np.float32] | None = None
 
+    @property
+    def channels(self) -> int:
+        """How many channels the network is shown."""
+        return 1 if self.image.ndim == 2 else self.image.shape[-1]
+
+    @property
+    def first(self) -> NDArray[np.float32]:
+        """The channel of the granules (h, w)."""
+        return first_channel(self.image)
+
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
         """Where granules are (h, w)."""
@@ -46,7 +58,7 @@ class Example:
 
     @cached_property
     def spline(self) -> NDArray[np.float32]:
-        """Coefficients (h, w) of the cubic spline through the image."""
+        """Coefficients of the cubic spline through the image, of its shape."""
         return spline_coefficients(self.image)
 
     @cached_property
@@ -100,7 +112,10 @@ def batches(
     seed: tuple[int, ...],
     epoch: int,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """All batches of one epoch: images and masks, both (N, patch, patch, 1), masks in [0, 1]."""
+    """All batches of one epoch: images (N, patch, patch, C) and masks (N, patch, patch, 1).
+
+    Masks are in [0, 1].
+    """
     order = np.random.default_rng([*seed, epoch]).permutation(
         np.repeat(np.arange(len(examples)), [patches_of(item, sampling) for item in examples])
     )
@@ -110,7 +125,7 @@ def batches(
         pairs = [_patch(example, sampling, augmentation, rng) for example in chosen]
         images, masks = zip(*pairs, strict=True)
         yield (
-            np.stack(images)[..., None],
+            np.concatenate([as_batch(image) for image in images]),
             np.stack(masks)[..., None].astype(np.float32),
         )
 

@@ -17,6 +17,7 @@ from sgseg.dataset.manifest import (
     read_canonical_image,
     read_canonical_labels,
     read_manifest,
+    shown_channels,
 )
 from sgseg.errors import InputError, Problem
 from sgseg.evaluation.pictures import Case, save_gallery, save_training_curves
@@ -78,7 +79,7 @@ def load_examples(
     *,
     soft_labels: bool = False,
 ) -> list[Example]:
-    """Prepared images of the canonical data set, in the order of `image_ids`.
+    """Prepared images of the canonical data set, in the order of `image_ids`, with all channels.
 
     With `soft_labels`, an image of which there are copies among `image_ids` is to be learned from
     the mean of their masks.
@@ -87,14 +88,16 @@ def load_examples(
     manifest = read_manifest(dataset)
     sizes = dict(zip(manifest["image_id"], manifest["pixel_size_um"].astype(float), strict=True))
     soft = soft_masks(dataset, image_ids) if soft_labels else {}
+    channels = shown_channels(dataset)
     examples = []
     for image_id in image_ids:
         pixel_size_um = None if math.isnan(sizes[image_id]) else sizes[image_id]
-        image = preprocessing.prepare(read_canonical_image(dataset, image_id), pixel_size_um)
+        pixels = read_canonical_image(dataset, image_id, channels=channels)
+        image = preprocessing.prepare(pixels, pixel_size_um)
         labels = preprocessing.prepare_labels(
             read_canonical_labels(dataset, image_id), pixel_size_um
         )
-        mean = resample(soft[image_id], image.shape) if image_id in soft else None
+        mean = resample(soft[image_id], labels.shape) if image_id in soft else None
         examples.append(Example(image_id, image, labels, mean))
     return examples
 
@@ -173,7 +176,7 @@ def _validation_cases(model: keras.Model, validation: list[Example]) -> list[Cas
         found = stopping_labels(predict(model, example.image))
         iou = count_pixels(example.mask, found > 0).iou
         title = f"{example.image_id}: IoU {iou:.2f}"
-        cases.append((iou, Case(title, example.image, example.labels, found)))
+        cases.append((iou, Case(title, example.first, example.labels, found)))
     cases.sort(key=lambda pair: pair[0], reverse=True)
     chosen = sorted({0, len(cases) // 2, len(cases) - 1})
     return [cases[index][1] for index in chosen]

@@ -17,7 +17,7 @@ import onnx
 from keras import layers
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
-from sgseg.inference.network import OnnxNetwork
+from sgseg.inference.network import OnnxNetwork, noise_image
 from sgseg.training.scoring import predict
 
 EXPORT_TOLERANCE = 1e-4
@@ -42,9 +42,8 @@ def export_onnx(model: keras.Model, path: Path) -> None:
         else:
             _convert_elsewhere(model, partial)
         network = OnnxNetwork(partial, margin_px=0)
-        rng = np.random.default_rng(0)
         for shape in CHECK_SHAPES:
-            image = rng.standard_normal(shape, dtype=np.float32)
+            image = noise_image(shape, network.channels)
             difference = float(np.abs(network(image) - predict(model, image)).max())
             if not difference <= EXPORT_TOLERANCE:
                 raise RuntimeError(
@@ -83,7 +82,8 @@ def _convert_elsewhere(model: keras.Model, target: Path) -> None:
 
 def _convert(model: keras.Model, target: Path) -> None:
     logging.getLogger("tf2onnx").setLevel(logging.WARNING)
-    signature = [keras.InputSpec(dtype="float32", shape=(None, None, None, 1), name="image")]
+    shape = (None, None, None, model.input_shape[-1])
+    signature = [keras.InputSpec(dtype="float32", shape=shape, name="image")]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras looks for what NumPy 2 removed
         _with_resizing(model).export(

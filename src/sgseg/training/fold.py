@@ -107,7 +107,8 @@ def train_fold(
     _check_not_empty(fold, train, validation, recipe)
     log.info("fold %d trains on %s in %s", fold, prepare_devices(), recipe.precision)
     make_reproducible(recipe.seed, fold)
-    network = build_network(**recipe.network, precision=recipe.precision)
+    channels = _channels(train)
+    network = build_network(**recipe.network, precision=recipe.precision, channels=channels)
     if recipe.init is not None:
         start_from(network, recipe.init)
     pixels = PixelScores()
@@ -117,7 +118,7 @@ def train_fold(
         for epoch, scores in enumerate(progress.history, start=1):
             on_epoch(epoch, scores)
     # What is scored and kept, in float32: these weights or, where it is asked for, their average.
-    shown = build_network(**recipe.network)
+    shown = build_network(**recipe.network, channels=channels)
     with tqdm(
         total=recipe.epochs,
         initial=progress.epoch,
@@ -247,6 +248,11 @@ def _check_not_empty(
         problems.append(Problem(f"fold {fold}", "no image to stop by", "at least one", remedy))
     if problems:
         raise InputError(*problems)
+
+
+def _channels(train: list[Example]) -> int:
+    (channels,) = {example.channels for example in train}
+    return channels
 
 
 def _resume(model: keras.Model, checkpoint: Path) -> Progress:

@@ -10,15 +10,15 @@ import onnx
 from onnx import ModelProto, TensorProto, compose, helper
 
 from sgseg.images.write import replacing
-from sgseg.inference.network import INPUT, OnnxNetwork, switch
+from sgseg.inference.network import INPUT, OnnxNetwork, noise_image, switch
 
 MERGE_TOLERANCE = 1e-6
 CHECK_SHAPES = ((64, 64), (75, 102))
-_SHAPE = ["n", "height", "width", 1]
+_SIDES = ["n", "height", "width"]
 
 
 def merge_onnx(sources: Sequence[Path], names: Sequence[str], target: Path) -> None:
-    """Write networks (n, h, w, 1) -> (n, h, w, 1) as the outputs `names` of one file.
+    """Write networks (n, h, w, C) -> (n, h, w, 1) as the outputs `names` of one file.
 
     ONNX Runtime computes all of a graph, whichever outputs are asked for: its run option
     `only_execute_path_to_fetches` is without effect outside builds for training. So each network
@@ -41,13 +41,14 @@ def merge_onnx(sources: Sequence[Path], names: Sequence[str], target: Path) -> N
 
 
 def _merged(models: Sequence[ModelProto], names: Sequence[str]) -> ModelProto:
-    inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, _SHAPE)]
+    (channels,) = {_channels(model) for model in models}
+    inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [*_SIDES, channels])]
     outputs, nodes, defaults = [], [], []
     for model, name in zip(models, names, strict=True):
         inputs.append(helper.make_tensor_value_info(switch(name), TensorProto.BOOL, []))
         defaults.append(helper.make_tensor(switch(name), TensorProto.BOOL, [], [True]))
         nodes.append(_member(model, name))
-        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, _SHAPE))
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [*_SIDES, 1]))
     graph = helper.make_graph(nodes, "sgseg", inputs, outputs, defaults)
     # The newest of each: all come from the same exporter, and a difference shows in the check.
     opsets: dict[str, int] = {}
@@ -60,6 +61,11 @@ def _merged(models: Sequence[ModelProto], names: Sequence[str]) -> ModelProto:
     )
     onnx.checker.check_model(merged)
     return merged
+
+
+def _channels(model: ModelProto) -> int:
+    """How many channels of an image a network is shown."""
+    return int(model.graph.input[0].type.tensor_type.shape.dim[-1].dim_value)
 
 
 def _member(model: ModelProto, name: str) -> onnx.NodeProto:
@@ -85,9 +91,8 @@ def _member(model: ModelProto, name: str) -> onnx.NodeProto:
 def _check(source: Path, merged: Path, name: str) -> None:
     alone = OnnxNetwork(source, margin_px=None)
     among = OnnxNetwork(merged, margin_px=None, member=name)
-    rng = np.random.default_rng(0)
     for shape in CHECK_SHAPES:
-        image = rng.standard_normal(shape, dtype=np.float32)
+        image = noise_image(shape, alone.channels)
         difference = float(np.abs(alone(image) - among(image)).max())
         if not difference <= MERGE_TOLERANCE:
             raise RuntimeError(

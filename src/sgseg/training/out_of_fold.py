@@ -17,7 +17,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sgseg.config import Params
-from sgseg.dataset.manifest import read_canonical_image, read_canonical_labels, read_manifest
+from sgseg.dataset.manifest import (
+    read_canonical_image,
+    read_canonical_labels,
+    read_manifest,
+    shown_channels,
+)
 from sgseg.errors import InputError, Problem
 from sgseg.evaluation.operating import (
     OperatingPoint,
@@ -163,16 +168,17 @@ def _fold(
     )
     group = dict(zip(roles["image_id"], roles["group"], strict=True))
     sizes = read_manifest(dataset).set_index("image_id")["pixel_size_um"]
+    channels = shown_channels(dataset)
     images, spent, n_pixels = [], 0.0, 0
     for image_id in ids["held_out"]:
-        pixels = read_canonical_image(dataset, image_id)
+        pixels = read_canonical_image(dataset, image_id, channels=channels)
         size = sizes[image_id]
         prepared = preprocessing.prepare(pixels, None if pd.isna(size) else float(size))
         begun = time.perf_counter()
         found = run_in_orientations(
             partial(predict, trained.model), prepared, params.predict.orientations
         )
-        spent, n_pixels = spent + time.perf_counter() - begun, n_pixels + prepared.size
+        spent, n_pixels = spent + time.perf_counter() - begun, n_pixels + found.size
         truth = read_canonical_labels(dataset, image_id)
         images.append(HeldOut(image_id, group[image_id], fold, truth, resample(found, truth.shape)))
     return FoldResult(

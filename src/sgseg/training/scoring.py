@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from sgseg.inference.network import as_batch
 from sgseg.inference.segment import to_labels
 from sgseg.nets.losses import build_loss
 from sgseg.nets.metrics import BINS, histogram_scores, pixel_counts
@@ -25,8 +26,8 @@ STOPPING_MIN_AREA_PX = 8
 
 
 def predict(model: keras.Model, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probability of granule (h, w) in a prepared image (h, w)."""
-    return np.asarray(model.predict_on_batch(image[None, ..., None]))[0, ..., 0]
+    """Probability of granule (h, w) in a prepared image (h, w) or (h, w, C)."""
+    return np.asarray(model.predict_on_batch(as_batch(image)))[0, ..., 0]
 
 
 def stopping_labels(probability: NDArray[np.float32]) -> NDArray[np.int32]:
