@@ -130,7 +130,8 @@ def fields(params: Params, count: int) -> Iterator[Field]:
 def found_granules(segmenter: Segmenter, truth: Field, pixel_size_um: float) -> dict[str, Labels]:
     """Granules by a model, as they are and with touching ones separated."""
     spec = segmenter.spec
-    probability = segmenter.probability(truth.image[0], pixel_size_um=pixel_size_um)
+    shown = segmenter.shown(np.moveaxis(truth.image, 0, -1))
+    probability = segmenter.probability(shown, pixel_size_um=pixel_size_um)
     found = to_labels(probability, threshold=spec.threshold, min_area_px=spec.min_area_px)
     return {"found": found, "found, split": split_touching(found, probability)}
 

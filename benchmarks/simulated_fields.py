@@ -1,6 +1,7 @@
 """What many simulated fields are worth: a network trained on them, tried on new ones.
 
     python benchmarks/simulated_fields.py [--fields 240] [--set simulate.distractors=0]
+    python benchmarks/simulated_fields.py --set ingest.second_channel=DNA
 
 Trains the recipe in use on fields of `simulate`, each of a random condition and on a day of its
 own, chooses the threshold on others, and counts on yet others. A granule is *outlined* where a
@@ -97,7 +98,7 @@ def _segmenter(params: Params, model: keras.Model) -> Segmenter:
         orientations=params.predict.orientations,
     )
     network: Network = lambda image: predict(model, image)  # noqa: E731
-    return Segmenter(spec, [network], preprocessing_of(params))
+    return Segmenter(spec, [network], preprocessing_of(params), channels=model.input_shape[-1])
 
 
 def _fields(params: Params, seed: int, n: int, *, empty: bool) -> Iterator[Field]:
@@ -119,14 +120,19 @@ def _try(
     size, iou = params.simulate.pixel_size_um, params.evaluate.object_iou
     granules = []
     for field in _fields(params, seed, options.tried, empty=False):
-        probability = segmenter.probability(field.image[0], pixel_size_um=size)
+        probability = segmenter.probability(_shown(segmenter, field), pixel_size_um=size)
         granules += [_granules(field, probability, threshold, iou) for threshold in THRESHOLDS]
     false: dict[float, list[int]] = {threshold: [] for threshold in THRESHOLDS}
     for field in _fields(params, seed, options.empty, empty=True):
-        probability = segmenter.probability(field.image[0], pixel_size_um=size)
+        probability = segmenter.probability(_shown(segmenter, field), pixel_size_um=size)
         for threshold, counts in false.items():
             counts.append(int(_labels(probability, threshold).max()))
     return pd.concat(granules), false
+
+
+def _shown(segmenter: Segmenter, field: Field) -> np.ndarray[Any, Any]:
+    """The field as the network is shown it: the marker, or with the nuclei beside it."""
+    return segmenter.shown(np.moveaxis(field.image, 0, -1))
 
 
 def _labels(probability: FloatImage, threshold: float) -> np.ndarray[Any, Any]:

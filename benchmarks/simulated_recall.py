@@ -39,7 +39,7 @@ def main() -> None:
     found, false_in_empty = [], []
     for image_id, fold in data.fold_of.items():
         probability = segmenter.probability(
-            data.pixels(image_id),
+            data.shown(image_id),
             pixel_size_um=data.pixel_size_um(image_id),
             members=[params.split.folds.index(fold)],
         )

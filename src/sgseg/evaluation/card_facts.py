@@ -63,6 +63,7 @@ def card_facts(files: Files) -> dict[str, Any]:
         "digest": files.digest,
         "n_members": 1 if files.spec.members_in_use == "one" else len(files.spec.members),
         "facts": {key: files.spec.facts.get(key) or UNKNOWN for key in ("data", "commit")},
+        "second_channel": files.spec.facts.get("second_channel"),
         "source": _names(network["source"]),
         "run": files.run.get("name", ""),
         "params": files.run.get("params", {}),

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgseg.evaluation.data import DataSet
-from sgseg.images.read import first_channel
-from sgseg.inference.network import ORIENTATIONS
+from sgseg.inference.network import ORIENTATIONS, first_channel
 from sgseg.inference.segmenter import Segmenter
 
 PASSES = 5

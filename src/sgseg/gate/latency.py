@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sgseg.evaluation.timing import MAX_PX, machine
 from sgseg.gate.decision import Latency
-from sgseg.images.read import first_channel
+from sgseg.inference.network import first_channel
 from sgseg.inference.segmenter import Segmenter
 
 PASSES = 5

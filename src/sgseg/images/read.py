@@ -63,12 +63,7 @@ class Image:
     @property
     def first(self) -> NDArray[Any]:
         """The first channel (H, W): the one that shows the granules."""
-        return first_channel(self.pixels)
-
-
-def first_channel(pixels: NDArray[Any]) -> NDArray[Any]:
-    """(H, W) of an image (H, W) or (H, W, C)."""
-    return pixels if pixels.ndim == 2 else pixels[..., 0]
+        return self.pixels if self.pixels.ndim == 2 else self.pixels[..., 0]
 
 
 def read_image(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -39,6 +40,11 @@ def noise_image(shape: tuple[int, int], channels: int) -> FloatImage:
     """An image (h, w) or (h, w, C) of noise, always the same, to compare networks on."""
     sides = shape if channels == 1 else (*shape, channels)
     return np.random.default_rng(0).standard_normal(sides, dtype=np.float32)
+
+
+def first_channel(image: NDArray[Any]) -> NDArray[Any]:
+    """Of an image (H, W) or (H, W, C) the channel of the granules (H, W)."""
+    return image if image.ndim == 2 else image[..., 0]
 
 
 def as_batch(image: FloatImage) -> FloatImage:

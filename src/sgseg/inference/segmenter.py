@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgseg.errors import InputError, Problem
-from sgseg.images.read import first_channel
 from sgseg.inference.bitmask import BitMask
 from sgseg.inference.bundle import (
     NETWORKS,
@@ -25,7 +24,7 @@ from sgseg.inference.bundle import (
     read_spec,
     spec_preprocessing,
 )
-from sgseg.inference.network import OnnxFile, computes_8_bits, run_in_orientations
+from sgseg.inference.network import OnnxFile, computes_8_bits, first_channel, run_in_orientations
 from sgseg.inference.preprocess import Preprocessing, resample
 from sgseg.inference.segment import drop_small, to_labels
 from sgseg.inference.tiles import TURNS, Window, pieces

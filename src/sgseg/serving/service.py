@@ -14,9 +14,9 @@ import yaml
 
 from sgseg.errors import InputError, Problem
 from sgseg.images.planes import Budget, BudgetError
-from sgseg.images.read import Image, first_channel, read_image
+from sgseg.images.read import Image, read_image
 from sgseg.inference.bundle import digest
-from sgseg.inference.network import CHANNELS
+from sgseg.inference.network import CHANNELS, first_channel
 from sgseg.inference.segmenter import Prediction, Segmenter
 from sgseg.serving.answer import Answer, answered, refuse_unanswerable, refused
 from sgseg.serving.options import Options

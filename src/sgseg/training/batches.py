@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgseg.images.read import first_channel
-from sgseg.inference.network import as_batch
+from sgseg.inference.network import as_batch, first_channel
 from sgseg.training.augment import Augmentation, cut_patch, spline_coefficients
 
 
