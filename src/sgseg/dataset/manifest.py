@@ -131,7 +131,7 @@ def read_canonical_image(
                 "Set ingest.second_channel in params.yaml, and run `dvc repro`.",
             )
         )
-    return np.stack([marker, np.asarray(tifffile.imread(path))], axis=-1)
+    return np.moveaxis(np.stack([marker, np.asarray(tifffile.imread(path))]), 0, -1)
 
 
 def shown_channels(folder: str | Path) -> int:

@@ -145,7 +145,8 @@ def read_image(
                 "Give another second channel (--second-channel), or none.",
             )
         )
-    both = np.stack([image.pixels, second.pixels], axis=-1)
+    # One after the other in memory: whoever looks at one does not pass over both.
+    both = np.moveaxis(np.stack([image.pixels, second.pixels]), 0, -1)
     return replace(image, pixels=both, second_channel=second.channel)
 
 

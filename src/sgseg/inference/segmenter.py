@@ -242,11 +242,12 @@ class Segmenter:
                 )
             )
         trained = self.spec.facts.get("second_channel")
+        other = "another channel" if trained is None else f"channel {trained}"
         raise InputError(
             Problem(
                 "image",
                 f"{found} channel{'' if found == 1 else 's'}",
-                f"two: this model is shown {trained or 'another'} beside the granules",
+                f"two: this model is shown {other} beside the granules",
                 "Give the number or name of the second channel (--second-channel).",
             )
         )
