@@ -81,7 +81,7 @@ def test_members_orientations_tiles_and_sizes_as_with_one_channel(make_bundle: M
 def test_an_image_of_other_channels_is_refused(make_bundle: MakeBundle) -> None:
     facts = {"second_channel": "DNA"}
     two = Segmenter.load(make_bundle(1.5, weights=DIFFERENCE, facts=facts))
-    with pytest.raises(InputError, match=r"image: 1 channel; expected two: .* shown channel DNA beside"):
+    with pytest.raises(InputError, match=r"1 channel; expected two: .* shown channel DNA beside"):
         two.segment(MARKER)
     with pytest.raises(InputError, match="image: 2 channels; expected one"):
         Segmenter.load(make_bundle(1.5)).segment(BOTH)
