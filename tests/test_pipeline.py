@@ -83,11 +83,31 @@ def test_a_second_run_does_nothing(project: Path) -> None:
 
 def test_predict_gives_the_mask_that_was_scored(project: Path) -> None:
     """Contract 1: a raw file through `predict` and through `evaluate` ends in the same granules."""
+    check_masks(project)
+
+
+def test_with_a_second_channel_as_well(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(project, folder, ignore=shutil.ignore_patterns(".git", ".dvc", "mlruns"))
+    params = folder / "params.yaml"
+    params.write_text(params.read_text().replace("second_channel: null", "second_channel: DNA"))
+    monkeypatch.chdir(folder)
+    stages = [["ingest"], ["validate"], ["split"], ["train", "0"], ["train", "1"], ["evaluate"]]
+    assert [run_stage(*stage) for stage in stages] == [0] * len(stages)
+    check_masks(folder, "--second-channel", "DNA")
+    card = (folder / "reports/evaluation/card/card.md").read_text()
+    assert "two channels of an image (granules, and DNA)" in card
+
+
+def check_masks(project: Path, *options: str) -> None:
     images = pd.read_csv(project / "reports/evaluation/images.csv")
     tested = images[(images["method"] == "network") & (images["part"] == "test")]
     raw = project / "data/raw/simulated"
     files = [str(raw / "images" / f"{name}.tif") for name in tested["image_id"]]
-    call("sgseg", "predict", *files, "--channel", "0", "--out", "found", cwd=project)
+    given = ("--channel", "0", *options, "--out", "found")
+    call("sgseg", "predict", *files, *given, cwd=project)
     for row in tested.itertuples():
         labels = tifffile.imread(project / "found" / f"{row.image_id}_mask.tif")
         truth = tifffile.imread(raw / "masks" / f"{row.image_id}.tif")
