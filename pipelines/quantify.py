@@ -62,7 +62,7 @@ def main() -> None:
             options.cell_channel,
             options.marker_channel,
             handed_over.projection,
-            shown=params.ingest.second_channel,
+            second_channel=params.ingest.second_channel,
         ),
         Settings(
             unit,

@@ -155,6 +155,7 @@ def test_options_reach_the_measurement(run: Run, tmp_path: Path) -> None:
         "marker": 1,
         "projection": None,
         "pixel_size_um": 0.25,
+        "second_channel": None,
     }
     assert found["split"]["method"] == "none"
     assert found["per_cell"]["count_border_cells"] is True
@@ -181,6 +182,7 @@ def test_fields_that_fail_are_named_after_the_others_are_finished(run: Run, tmp_
     ("options", "message"),
     [
         (["--members", 1], "--members: there is no model: masks are given"),
+        (["--second-channel", 1], "--second-channel: there is no model: masks are given"),
         (["--threshold", 0.5], "--threshold: there is no model"),
         (["--uncertainty"], "--uncertainty: there is no model"),
         (["--unit", "cells"], "nothing to find cells by"),

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MODEL = "models/evaluated"
-PREDICTORS = ("members", "orientations", "threshold", "min_area_px", "uncertainty")
+PREDICTORS = (
+    *("members", "orientations", "threshold", "min_area_px", "uncertainty"),
+    "second_channel",
+)
 """Options that only a model has."""
 ONLY_MEASURED = (
     *("nuclei_channel", "cell_channel", "marker_channel", "unit", "cells", "nuclei"),

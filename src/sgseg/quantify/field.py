@@ -140,7 +140,7 @@ def read_field(
         return None if channel is None else read(channel).pixels
 
     return FieldImages(
-        read(channels.granules, channels.shown),
+        read(channels.granules, channels.second_channel),
         pixels(channels.nuclei),
         pixels(channels.cells),
         pixels(channels.marker),

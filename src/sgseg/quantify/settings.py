@@ -29,8 +29,8 @@ class Channels:
     nuclei, cells, marker
         Nuclei; a cell stain, in place of the SG marker's cytoplasm; a second marker. None: no such
         channel.
-    shown
-        The second channel that the model is shown; None for a model that is shown one.
+    second_channel
+        What the model is shown beside the granules; None for a model that is shown these alone.
     projection
         How a Z-stack becomes one image, in all channels alike.
     pixel_size_um
@@ -43,7 +43,7 @@ class Channels:
     marker: Channel = None
     projection: str | None = None
     pixel_size_um: float | None = None
-    shown: Channel = None
+    second_channel: Channel = None
 
 
 @dataclass(frozen=True)
