@@ -1,10 +1,11 @@
 """What many simulated fields are worth: a network trained on them, tried on new ones.
 
     python benchmarks/simulated_fields.py [--fields 240] [--set simulate.distractors=0]
-    python benchmarks/simulated_fields.py --set ingest.second_channel=DNA
+    python benchmarks/simulated_fields.py --set ingest.second_channel=DNA --members 2
 
 Trains the recipe in use on fields of `simulate`, each of a random condition and on a day of its
-own, chooses the threshold on others, and counts on yet others. A granule is *outlined* where a
+own, chooses the threshold on others, and counts on yet others. Several members are trained on
+fields of their own and averaged, as those of the folds are. A granule is *outlined* where a
 predicted one overlaps it at the IoU in use, and *touched* where half of its pixels are predicted.
 How far it stands out is the `contrast_to_noise` of `sgseg quantify`: mean over surroundings, in
 robust standard deviations of these, so that texture and what lies around a granule are part of the
@@ -18,7 +19,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +42,20 @@ from sgseg.scores import pairwise_iou
 from sgseg.training.cross_validation import preprocessing_of
 from sgseg.training.scoring import predict
 
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+THRESHOLDS = tuple(number / 20 for number in range(2, 20))
 MIN_AREA_PX = 4  # smaller granules are in no truth
 STEPS = (-np.inf, 3, 5, 8, 12, np.inf)
 FALSE_PER_EMPTY = 0.1
 RING = Ring(gap=2.0, width=4.0, min_px=8)
-TRAINED, CHOSEN, COUNTED = 7, 101, 102  # seeds of the fields
+TRAINED, CHOSEN, COUNTED = 7, 101, 103  # seeds of the fields; of a member the next one
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--fields", type=int, default=240)
+    parser.add_argument("--fields", type=int, default=240, help="that a member is trained on")
+    parser.add_argument("--members", type=int, default=1, help="networks that are averaged")
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--tried", type=int, default=60, help="to choose on, and to count on")
     parser.add_argument("--empty", type=int, default=60, help="of each of these, without granules")
@@ -61,8 +64,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     params = _params(options)
-    made = pretrain(params, options.work / "made", checkpoints=options.work)
-    segmenter = _segmenter(params, made.model)
+    segmenter = _segmenter(params, [_trained(params, n, options) for n in range(options.members)])
     point = _choose(*_try(params, segmenter, CHOSEN, options))
     granules, empty = _try(params, segmenter, COUNTED, options)
     found = _summary(granules[granules["threshold"] == point], empty[point], point)
@@ -88,17 +90,25 @@ def _params(options: argparse.Namespace) -> Params:
     return with_values(params, own | {key: yaml.safe_load(value) for key, _, value in given})
 
 
-def _segmenter(params: Params, model: keras.Model) -> Segmenter:
+def _trained(params: Params, member: int, options: argparse.Namespace) -> keras.Model:
+    seed = params.pretrain.seed + member
+    own = with_values(params, {"pretrain.seed": seed})
+    folder = options.work / str(member)
+    return pretrain(own, folder / "made", checkpoints=folder).model
+
+
+def _segmenter(params: Params, models: Sequence[keras.Model]) -> Segmenter:
     spec = BundleSpec(
-        members=["0"],
+        members=[str(number) for number in range(len(models))],
         preprocessing={},
         threshold=0.5,
         min_area_px=MIN_AREA_PX,
         margin_px=None,
         orientations=params.predict.orientations,
     )
-    network: Network = lambda image: predict(model, image)  # noqa: E731
-    return Segmenter(spec, [network], preprocessing_of(params), channels=model.input_shape[-1])
+    networks: list[Network] = [partial(predict, model) for model in models]
+    channels = models[0].input_shape[-1]
+    return Segmenter(spec, networks, preprocessing_of(params), channels=channels)
 
 
 def _fields(params: Params, seed: int, n: int, *, empty: bool) -> Iterator[Field]:
@@ -121,7 +131,7 @@ def _try(
     granules = []
     for field in _fields(params, seed, options.tried, empty=False):
         probability = segmenter.probability(_shown(segmenter, field), pixel_size_um=size)
-        granules += [_granules(field, probability, threshold, iou) for threshold in THRESHOLDS]
+        granules.append(_granules(field, probability, iou))
     false: dict[float, list[int]] = {threshold: [] for threshold in THRESHOLDS}
     for field in _fields(params, seed, options.empty, empty=True):
         probability = segmenter.probability(_shown(segmenter, field), pixel_size_um=size)
@@ -139,9 +149,9 @@ def _labels(probability: FloatImage, threshold: float) -> np.ndarray[Any, Any]:
     return to_labels(probability, threshold=threshold, min_area_px=MIN_AREA_PX)
 
 
-def _granules(field: Field, probability: FloatImage, threshold: float, iou: float) -> pd.DataFrame:
-    """What became of each granule of a field."""
-    truth, predicted = field.granules, _labels(probability, threshold)
+def _granules(field: Field, probability: FloatImage, iou: float) -> pd.DataFrame:
+    """What became of each granule of a field, at each threshold."""
+    truth = field.granules
     pixels = Pixels.of(truth)
     if not pixels.n:
         return pd.DataFrame(columns=["threshold", "contrast", "outlined", "touched"])
@@ -154,15 +164,21 @@ def _granules(field: Field, probability: FloatImage, threshold: float, iou: floa
         nuclei=field.nuclei,
         outside=0.0,
     )
-    covered = pixels.mean(pixels.at((predicted > 0).astype(float)))
-    return pd.DataFrame(
-        {
-            "threshold": threshold,
-            "contrast": measured.contrast_to_noise,
-            "outlined": pairwise_iou(truth, predicted).max(axis=1, initial=0) >= iou,
-            "touched": covered >= 0.5,
-        }
-    )
+    found = []
+    for threshold in THRESHOLDS:
+        predicted = _labels(probability, threshold)
+        covered = pixels.mean(pixels.at((predicted > 0).astype(float)))
+        found.append(
+            pd.DataFrame(
+                {
+                    "threshold": threshold,
+                    "contrast": measured.contrast_to_noise,
+                    "outlined": pairwise_iou(truth, predicted).max(axis=1, initial=0) >= iou,
+                    "touched": covered >= 0.5,
+                }
+            )
+        )
+    return pd.concat(found)
 
 
 def _choose(granules: pd.DataFrame, empty: dict[float, list[int]]) -> float:
