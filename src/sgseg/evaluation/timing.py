@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,9 @@ def measure(
     take turns, so that a machine that is busy for a while slows down all of them. The first pass,
     which finds nothing in any cache, does not reach the median.
     """
-    images = _images(data, max_px)
+    images = few_pixels(
+        ((data.shown(name), data.pixel_size_um(name)) for name in data.fold_of), max_px
+    )
     settings = {
         f"{name}_{n}": (members, n)
         for name, members in (("one", [0]), ("all", None))
@@ -89,20 +91,26 @@ def measure(
     )
 
 
-def _images(data: DataSet, max_px: int) -> list[tuple[NDArray[np.generic], float | None]]:
-    images: list[tuple[NDArray[np.generic], float | None]] = []
+def few_pixels(
+    images: Iterable[tuple[NDArray[np.generic], float | None]], max_px: int
+) -> list[tuple[NDArray[np.generic], float | None]]:
+    """The first images, (H, W) or (H, W, C) and pixel size, as many as fit but at least one.
+
+    Of an image larger than that, the upper left part.
+    """
+    chosen: list[tuple[NDArray[np.generic], float | None]] = []
     left = max_px
-    for image_id in data.fold_of:
-        pixels = data.shown(image_id)
+    for pixels, size in images:
+        part = pixels
         if first_channel(pixels).size > max_px:
             height = min(pixels.shape[0], int(max_px**0.5))
-            pixels = pixels[:height, : max_px // height]
-        area = first_channel(pixels).size
-        if images and area > left:
+            part = pixels[:height, : max_px // height]
+        area = first_channel(part).size
+        if chosen and area > left:
             break
-        images.append((pixels, data.pixel_size_um(image_id)))
+        chosen.append((part, size))
         left -= area
-    return images
+    return chosen
 
 
 def machine() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from sgseg.evaluation.timing import MAX_PX, machine
+from sgseg.evaluation.timing import MAX_PX, few_pixels, machine
 from sgseg.gate.decision import Latency
 from sgseg.inference.network import first_channel
 from sgseg.inference.segmenter import Segmenter
@@ -41,7 +41,7 @@ def compare_latency(
     most
         The rule's limit.
     """
-    chosen = _cut(images, max_px)
+    chosen = few_pixels(images, max_px)
     pairs: list[tuple[float, float, int]] = []
     for turn in range(passes):
         for pixels, size in chosen:
@@ -60,21 +60,3 @@ def compare_latency(
         pairs=len(pairs),
         machine=machine(),
     )
-
-
-def _cut(
-    images: Iterable[tuple[Pixels, float | None]], max_px: int
-) -> list[tuple[Pixels, float | None]]:
-    chosen: list[tuple[Pixels, float | None]] = []
-    left = max_px
-    for pixels, size in images:
-        part = pixels
-        if first_channel(pixels).size > max_px:
-            height = min(pixels.shape[0], int(max_px**0.5))
-            part = pixels[:height, : max_px // height]
-        area = first_channel(part).size
-        if chosen and area > left:
-            break
-        chosen.append((part, size))
-        left -= area
-    return chosen
