@@ -54,7 +54,7 @@ FALSE_PER_EMPTY = 0.1
 FOUND = ("outlined", "apart", "touched")
 RING = Ring(gap=2.0, width=4.0, min_px=8)
 Labels = np.ndarray[Any, Any]
-TRAINED, CHOSEN, COUNTED = 7, 101, 104  # seeds of the fields; of a member the next one
+TRAINED, CHOSEN, COUNTED = 7, 101, 105  # seeds of the fields; of a member the next one
 
 
 def main() -> None:
